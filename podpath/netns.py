@@ -1,0 +1,92 @@
+"""Doing things in another network namespace, from this process.
+
+A socket belongs to the namespace in which it was opened, whatever thread uses it later; /proc/sys/net shows the
+namespace of the thread that looks. So one process can hold sockets in many hosts at once, and needs no helper in
+them. Only the calling thread moves.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+
+ETH_P_ALL = 0x0003
+_SOL_PACKET = 263
+_PACKET_IGNORE_OUTGOING = 23  # linux/if_packet.h, since 4.20
+_SOL_RAW, _ICMP_FILTER = 255, 1  # linux/socket.h, linux/icmp.h
+
+_SIOCETHTOOL = 0x8946
+# linux/ethtool.h. Only the setters of features whose frames would reach us unfinished or glued together.
+_OFFLOADS = {"rx": 0x15, "tx": 0x17, "sg": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
+
+
+@contextlib.contextmanager
+def inside(path: str | Path) -> Iterator[None]:
+    """Run the body in the network namespace at `path` (`/run/netns/NAME` or `/proc/PID/ns/net`)."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            _setns(home)
+    finally:
+        os.close(home)
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot enter a network namespace: {os.strerror(number)}")
+
+
+def write_sysctls(settings: Mapping[str, str | int]) -> None:
+    """Set kernel parameters below net/ of the namespace we are in, by path: `{"ipv4/ip_forward": 1}`."""
+    for name, value in settings.items():
+        with open(f"/proc/sys/net/{name}", "w") as parameter:
+            parameter.write(str(value))
+
+
+def switch_offloads_off(interface: str) -> None:
+    """Have the kernel finish every frame (checksums, sizes) before it leaves by an interface of this namespace.
+
+    Between veths Linux leaves checksums undone and hands over 64 KB "frames", which no wire would carry.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for feature, request in _OFFLOADS.items():
+            value = ctypes.create_string_buffer(struct.pack("II", request, 0))
+            ifreq = struct.pack("16sQ16x", interface.encode(), ctypes.addressof(value))
+            try:
+                fcntl.ioctl(any_socket, _SIOCETHTOOL, ifreq)
+            except OSError as error:
+                if error.errno != 95:  # EOPNOTSUPP: it has no such feature, which is as good
+                    raise OSError(error.errno, f"cannot switch {feature} off on {interface}: {error.strerror}") from None
+
+
+def packet_socket(interface: str) -> socket.socket:
+    """A packet socket that sees every frame arriving on an interface of this namespace, and none that leaves."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # protocol 0: nothing arrives before bind
+    opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    opened.bind((interface, ETH_P_ALL))
+    opened.setblocking(False)
+    return opened
+
+
+def echo_socket() -> socket.socket:
+    """A raw ICMP socket in this namespace that is handed echo replies only."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("I", ~1 & 0xFFFFFFFF))
+    opened.setblocking(False)
+    return opened

@@ -1,0 +1,210 @@
+"""What a cluster consists of: its hosts, links and addresses, and who plays which layer. Pure.
+
+Addresses are those of a small real cluster: every node has a /24 of the pod network 10.244.0.0/16 (flannel's default)
+with its bridge at .1, the nodes stand in 172.16.0.0/24, and the internet is 203.0.113.0/24, which is set aside for
+documentation (RFC 5737). MAC addresses are made of the IPv4 address, as the CNI bridge plugin makes them, so that one
+can read them: 0a:58:0a:f4:01:02 is 10.244.1.2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Literal, get_args
+
+Player = Literal["nobody", "kernel", "learner"]
+Layer = Literal["bridge", "routes", "egress"]
+Network = Player | Mapping[Layer, Player]
+
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+BRIDGE = "cbr0"  # what kubenet called the bridge of a node
+UPLINK = "uplink"  # the port of a learner's bridge behind which the node itself is
+POD_NETWORK = IPv4Network("10.244.0.0/16")
+NODE_NETWORK = IPv4Network("172.16.0.0/24")
+PROVIDER = IPv4Interface("172.16.0.254/24")  # the fabric's own address: the way to the internet
+INTERNET_GATEWAY = IPv4Interface("203.0.113.1/24")
+INTERNET = IPv4Interface("203.0.113.10/24")
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a link: an interface of a host."""
+
+    host: str
+    interface: str
+    mac: str | None = None
+    address: IPv4Interface | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A virtual cable (a veth pair)."""
+
+    a: End
+    b: End
+
+
+@dataclass
+class HostPlan:
+    """What has to be done in one host, as `ip` commands, sysctls and nftables rules."""
+
+    name: str
+    role: Literal["pod", "node", "fabric", "internet"]
+    address: IPv4Interface
+    node: str | None = None  # of a pod: where it lives
+    ports: list[str] = field(default_factory=list)  # of a node: what its bridge connects
+    ip: list[str] = field(default_factory=list)
+    sysctls: dict[str, str | int] = field(default_factory=dict)
+    nft: str = ""
+
+
+@dataclass
+class Plan:
+    """A whole cluster. `players` says who plays each layer."""
+
+    players: dict[Layer, Player]
+    hosts: dict[str, HostPlan]
+    links: list[Link]
+
+
+def players(network: Network) -> dict[Layer, Player]:
+    """Who plays each layer.
+
+    One word for all: "kernel", or "nobody" (cables and addresses only). "learner" means the layer of the lab, the
+    bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's.
+    """
+    if isinstance(network, str):
+        wanted: dict[Layer, Player] = dict.fromkeys(LAYERS, network)
+        if network == "learner":
+            wanted = dict.fromkeys(LAYERS, "kernel") | {"bridge": "learner"}
+    else:
+        wanted = dict.fromkeys(LAYERS, "kernel") | dict(network)
+    for layer, player in wanted.items():
+        if layer not in LAYERS:
+            raise ValueError(f"there is no layer {layer!r}; there are {', '.join(LAYERS)}")
+        if player not in get_args(Player):
+            raise ValueError(f"nobody called {player!r} can play {layer}; there are {', '.join(get_args(Player))}")
+    return wanted
+
+
+def cni_mac(address: IPv4Address) -> str:
+    """The MAC address that the CNI bridge plugin gives to the owner of an IPv4 address."""
+    return (b"\x0a\x58" + address.packed).hex(":")
+
+
+def pod_names(nodes: int, pods: int | Sequence[str] | Sequence[Sequence[str]], prefix: str) -> list[list[str]]:
+    """The pods' names, node by node; `pods` as `Cluster` takes it."""
+    if isinstance(pods, int):
+        return [[f"{prefix}pod{n * pods + i + 1}" for i in range(pods)] for n in range(nodes)]
+    if all(isinstance(name, str) for name in pods):
+        pods = [[str(name) for name in pods]] + [[] for _ in range(nodes - 1)]
+    named = [list(group) for group in pods]
+    if len(named) != nodes:
+        raise ValueError(f"pods are named for {len(named)} nodes, but there are {nodes}")
+    return named
+
+
+def plan(
+    nodes: int = 1,
+    pods: int | Sequence[str] | Sequence[Sequence[str]] = 3,
+    network: Network = "kernel",
+    prefix: str = "",
+) -> Plan:
+    """Plan a cluster. ValueError where it cannot be: names too long or twice, more pods than addresses."""
+    who = players(network)
+    names = pod_names(nodes, pods, prefix)
+    made = Plan(who, {}, [])
+    fabric = _fabric(made, prefix)
+    for index, group in enumerate(names, start=1):
+        _node(made, f"{prefix}node{index}", index, group, fabric, nodes)
+    for name in made.hosts:
+        if len(name) > 12:
+            raise ValueError(f"{name!r} is too long a name: Linux allows an interface 15 characters, and we use 3 of them")
+    return made
+
+
+def _add(made: Plan, host: HostPlan) -> HostPlan:
+    if host.name in made.hosts:
+        raise ValueError(f"two hosts cannot both be called {host.name!r}")
+    # IPv6 would fill every capture with its own conversations; the labs speak IPv4.
+    host.sysctls["ipv6/conf/all/disable_ipv6"] = 1
+    host.ip.append("link set lo up")
+    made.hosts[host.name] = host
+    return host
+
+
+def _fabric(made: Plan, prefix: str) -> HostPlan:
+    fabric = _add(made, HostPlan(f"{prefix}fabric", "fabric", PROVIDER))
+    internet = _add(made, HostPlan(f"{prefix}internet", "internet", INTERNET))
+    made.links.append(
+        Link(
+            End(internet.name, "eth0", cni_mac(INTERNET.ip), INTERNET),
+            End(fabric.name, "eth0", cni_mac(INTERNET_GATEWAY.ip), INTERNET_GATEWAY),
+        )
+    )
+    fabric.ip += [
+        f"link add fabric0 address {cni_mac(PROVIDER.ip)} type bridge",
+        f"addr add {PROVIDER} dev fabric0",
+        "link set fabric0 up",
+        f"addr add {INTERNET_GATEWAY} dev eth0",
+        "link set eth0 up",
+    ]
+    fabric.sysctls["ipv4/ip_forward"] = 1
+    internet.ip += [
+        f"addr add {INTERNET} dev eth0",
+        "link set eth0 up",
+        # The internet knows the way to the nodes, which stand for public addresses here, and none to the pods.
+        f"route add {NODE_NETWORK} via {INTERNET_GATEWAY.ip}",
+    ]
+    return fabric
+
+
+def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, nodes: int) -> None:
+    address = IPv4Interface(f"{NODE_NETWORK[index]}/{NODE_NETWORK.prefixlen}")
+    subnet = IPv4Network(f"10.244.{index}.0/24")
+    gateway = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
+    if len(pods) > subnet.num_addresses - 3:
+        raise ValueError(f"{name} has room for {subnet.num_addresses - 3} pods, not for {len(pods)}")
+    node = _add(made, HostPlan(name, "node", address))
+    made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
+    fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
+    node.ip += [f"addr add {address} dev eth0", "link set eth0 up"]
+
+    for offset, pod in enumerate(pods):
+        own = IPv4Interface(f"{subnet[2 + offset]}/{subnet.prefixlen}")
+        host = _add(made, HostPlan(pod, "pod", own, node=name))
+        port = f"to{pod}"
+        made.links.append(Link(End(pod, "eth0", cni_mac(own.ip), own), End(name, port)))
+        host.ip += [f"addr add {own} dev eth0", "link set eth0 up", f"route add default via {gateway.ip}"]
+        node.ports.append(port)
+    _bridge(made, node, gateway)
+    _routes(made, node, index, nodes, subnet)
+
+
+def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
+    if made.players["bridge"] == "kernel":
+        node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge")
+        node.ip += [f"link set {port} master {BRIDGE}" for port in node.ports]
+    else:
+        # Nobody, or a learner, connects the ports: the node itself is then one more station, behind the uplink.
+        node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type veth peer name {UPLINK}")
+        node.ports.append(UPLINK)
+        # The node's own stack must not answer what arrives on a mere port: that is for the bridge to carry.
+        node.sysctls["ipv4/conf/default/arp_ignore"] = 8
+    node.ip += [f"addr add {gateway} dev {BRIDGE}", f"link set {BRIDGE} up"]
+    node.ip += [f"link set {port} up" for port in node.ports]
+
+
+def _routes(made: Plan, node: HostPlan, index: int, nodes: int, subnet: IPv4Network) -> None:
+    if made.players["routes"] == "kernel":
+        node.sysctls["ipv4/ip_forward"] = 1
+        for other in range(1, nodes + 1):
+            if other != index:
+                node.ip.append(f"route add 10.244.{other}.0/24 via {NODE_NETWORK[other]}")
+        node.ip.append(f"route add default via {PROVIDER.ip}")
+    if made.players["egress"] == "kernel":
+        node.nft = (
+            "add table ip podpath\n"
+            "add chain ip podpath postrouting { type nat hook postrouting priority srcnat; }\n"
+            f"add rule ip podpath postrouting ip saddr {subnet} ip daddr != {POD_NETWORK}"
+            f" ip daddr != {NODE_NETWORK} masquerade\n"
+        )

@@ -1,0 +1,110 @@
+#!/bin/sh
+# Makes this machine a lab: Debian packages, then a virtual environment with pinned versions in .venv/.
+# ./lab, the VM and CI all run this one script. Running it again when nothing is missing changes nothing.
+#
+#   PODPATH_PYTHON=/path/to/python3   the interpreter for the virtual environment (default: see find_python)
+set -eu
+
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+venv=$top/.venv
+stamp=$venv/.podpath-ready
+
+say() { printf '%s\n' "podpath: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# One line each: a command that shows the package is there, the package, and why a lab wants it.
+# The first field is looked up on PATH and in the administrator's folders, which users do not have on theirs.
+packages='
+mnexec   mininet          runs each host of a lab in a network of its own
+bwrap    bubblewrap       the jail in which submitted code is graded
+ip       iproute2         makes links, addresses and routes
+ping     iputils-ping     asks "are you there?"
+curl     curl             fetches pages from pods
+nft      nftables         the kernel'\''s packet filter and address translation
+tcpdump  tcpdump          shows packets as they pass
+brctl    bridge-utils     the bridge of stock Mininet, which the benchmarks compare with
+'
+
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
+missing_packages() {
+    printf '%s' "$packages" | while read -r command package why; do
+        [ -n "$command" ] || continue
+        command -v "$command" >/dev/null 2>&1 || printf '%s|%s\n' "$package" "$why"
+    done
+}
+
+usable() { # a Python of the versions we test with, able to make a virtual environment
+    "$1" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in "${PODPATH_PYTHON:-}" /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+        [ -n "$candidate" ] || continue
+        if usable "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    names=$(printf '%s\n' "$missing" | cut -d'|' -f1)
+    if ! find_python >/dev/null; then
+        missing=$(printf '%s\n%s' "$missing" "python3-venv|makes the virtual environment")
+        names="$names python3 python3-venv"
+    fi
+    names=$(printf '%s' "$names" | tr '\n' ' ')
+    [ -n "$(printf '%s' "$names" | tr -d ' ')" ] || return 0
+
+    command -v apt-get >/dev/null 2>&1 ||
+        fail "these programs are missing and this is no Debian or Ubuntu, so please install them yourself: $names"
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 ||
+            fail "some Debian packages are missing. Ask an administrator to run this once, then try again:
+  apt-get install --no-install-recommends $names"
+        as_root=sudo
+    fi
+    printf '%s\n' "$missing" | while IFS='|' read -r package why; do
+        [ -z "$package" ] || say "installing $package: $why"
+    done
+    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y"
+    # A new machine has no package lists yet, or old ones: then they are fetched, and it is tried once more.
+    # shellcheck disable=SC2086  # names, one word each
+    $apt install --no-install-recommends $names >"$log" 2>&1 ||
+        { $apt update && $apt install --no-install-recommends $names; } >"$log" 2>&1 ||
+        { tail -n 15 "$log" >&2; fail "apt-get could not install: $names(its last words are above)"; }
+}
+
+# What the virtual environment was made from; when this changes, it is made anew.
+fingerprint() {
+    printf '%s\n%s\n' "$top" "$1"
+    "$1" -c 'import sys; print(sys.version)'
+    cksum "$top/requirements.txt" "$top/pyproject.toml" "$top/vagrant/setup.sh"
+}
+
+install_environment() {
+    python=$(find_python) || fail "no Python from 3.11 to 3.13 with venv was found"
+    want=$(fingerprint "$python")
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+        return 0
+    fi
+    say "installing JupyterLab, nbgrader, Mininet and what they need into .venv (about a minute, once)"
+    rm -f "$stamp"
+    "$python" -m venv --clear "$venv"
+    pip="$venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet"
+    { $pip --requirement "$top/requirements.txt" &&
+        $pip --no-deps --no-build-isolation --editable "$top"; } >"$log" 2>&1 ||
+        { tail -n 15 "$log" >&2; fail "pip could not install what requirements.txt names (its last words are above)"; }
+    "$venv/bin/python" -m podpath.kernelspec
+    printf '%s\n' "$want" >"$stamp"
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install_packages
+install_environment
