@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from podpath import netns, probe, sandbox, topology
 from podpath.host import Host
@@ -18,6 +18,12 @@ from podpath.topology import HostPlan, Network
 
 class ClusterError(RuntimeError):
     """The cluster cannot be made, or does not do what was asked in time; the text says why."""
+
+
+class Detachable(Protocol):
+    """Something that runs on the cluster's interfaces and must leave them before they go."""
+
+    def detach(self) -> None: ...
 
 
 class Cluster:
@@ -56,6 +62,7 @@ class Cluster:
             Cluster._open[prefix].close()
         Cluster._open[prefix] = self
         self._children: list[subprocess.Popen[bytes]] = []
+        self._attached: list[Detachable] = []
         self.hosts = {name: Host(name) for name in self.plan.hosts}
         try:
             self._wire()
@@ -100,6 +107,29 @@ class Cluster:
     def ports(self, node: Host) -> list[str]:
         """The interfaces of a node that its bridge connects; a pod's port is called `to` and the pod's name."""
         return list(self.plan.hosts[node.name].ports)
+
+    def peers(self, node: Host, ports: Sequence[str]) -> list[tuple[Host, str]]:
+        """What is at the other end of some ports of a node: host and interface."""
+        found = []
+        for link in self.plan.links:
+            for near, far in ((link.a, link.b), (link.b, link.a)):
+                if near.host == node.name and near.interface in ports:
+                    found.append((self.hosts[far.host], far.interface))
+        return found
+
+    @classmethod
+    def running(cls) -> list["Cluster"]:
+        """The clusters that are up in this process."""
+        return list(cls._open.values())
+
+    def remember(self, attached: Detachable) -> None:
+        """Have something detached when the cluster closes."""
+        self._attached.append(attached)
+
+    def forget(self, attached: Detachable) -> None:
+        """It has been detached."""
+        if attached in self._attached:
+            self._attached.remove(attached)
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{layer}: {player}" for layer, player in self.plan.players.items())
@@ -172,6 +202,8 @@ class Cluster:
         if Cluster._open.get(self.prefix) is not self:
             return
         del Cluster._open[self.prefix]
+        for attached in list(self._attached):
+            attached.detach()
         for child in self._children:
             child.kill()
         for pid in _processes_in([host.netns for host in self.hosts.values()]):
@@ -211,7 +243,9 @@ class Cluster:
 
 def _start(argv: list[str], text: str) -> subprocess.Popen[str]:
     """Start a program that reads `text`, which is less than a pipe holds."""
-    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert child.stdin is not None
     child.stdin.write(text + "\n")
     child.stdin.close()
@@ -226,7 +260,9 @@ def _finish(child: subprocess.Popen[str], host: HostPlan) -> None:
 
 
 def _ip_batch(options: list[str], lines: list[str]) -> None:
-    done = subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True)
+    done = subprocess.run(
+        ["ip", *options, "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True
+    )
     if done.returncode:
         raise ClusterError(f"ip could not make the cluster's links: {done.stderr.strip()}")
 

@@ -43,7 +43,8 @@ def plain_frames(result: object) -> Frames:
     """
     if not isinstance(result, list | tuple):
         raise NotFrames(
-            f"it returned {_shown(result)}; it must return a list of (port, frame) pairs, and [] when nothing is to be sent"
+            f"it returned {_shown(result)}; it must return a list of (port, frame) pairs, "
+            "and [] when nothing is to be sent"
         )
     frames = []
     for item in result:

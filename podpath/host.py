@@ -28,7 +28,7 @@ class Host(MininetHost):  # type: ignore[misc]  # Mininet is untyped
     @property
     def netns(self) -> Path:
         """Where the namespace has its name."""
-        return Path("/run/netns") / self.name
+        return Path("/run/netns", str(self.name))
 
     @property
     def pid(self) -> int | None:

@@ -71,7 +71,8 @@ def switch_offloads_off(interface: str) -> None:
                 fcntl.ioctl(any_socket, _SIOCETHTOOL, ifreq)
             except OSError as error:
                 if error.errno != 95:  # EOPNOTSUPP: it has no such feature, which is as good
-                    raise OSError(error.errno, f"cannot switch {feature} off on {interface}: {error.strerror}") from None
+                    said = f"cannot switch {feature} off on {interface}: {error.strerror}"
+                    raise OSError(error.errno, said) from None
 
 
 def packet_socket(interface: str) -> socket.socket:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,7 +83,7 @@ class Reachability:
         return self.all
 
     def mark(self, source: str, destination: str) -> str:
-        """"yes", "no", or "" for a host and itself, and for a pair that was not asked."""
+        """ "yes", "no", or "" for a host and itself, and for a pair that was not asked."""
         echo = self.echoes.get((source, destination))
         return "" if echo is None else "yes" if echo else "no"
 
@@ -159,10 +159,8 @@ def _echo_group(pairs: list[Pair], deadline: float) -> list[Echo]:
 
 def _ask(sender: socket.socket, one: _Asked, ident: int, sequence: int) -> None:
     one.sent, one.when = one.sent + 1, time.monotonic()
-    try:
+    with suppress(OSError):  # no route, no neighbour, no buffer: this try counts as lost
         sender.sendto(icmp_echo(8, ident, sequence, b"podpath"), (one.pair[1].ip, 0))
-    except OSError:
-        pass  # no route, no neighbour, no buffer: this try counts as lost
 
 
 def _answers(sockets: list[socket.socket], ident: int, until: float, expected: int) -> Iterator[int]:

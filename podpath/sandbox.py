@@ -59,7 +59,7 @@ def run(argv: Sequence[str], *, input: bytes = b"", timeout: float | None = None
 @cache
 def _unshare() -> tuple[str, ...]:
     """How a sandbox is made here: with a user namespace where possible, as real root without one otherwise."""
-    tries = [("unshare", *_USER, *_NAMESPACES)]
+    tries: list[tuple[str, ...]] = [("unshare", *_USER, *_NAMESPACES)]
     if os.geteuid() == 0:
         tries.append(("unshare", *_NAMESPACES))
     said = ""

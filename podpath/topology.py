@@ -16,6 +16,7 @@ Layer = Literal["bridge", "routes", "egress"]
 Network = Player | Mapping[Layer, Player]
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
+_KERNEL: dict[Layer, Player] = dict.fromkeys(LAYERS, "kernel")
 BRIDGE = "cbr0"  # what kubenet called the bridge of a node
 UPLINK = "uplink"  # the port of a learner's bridge behind which the node itself is
 POD_NETWORK = IPv4Network("10.244.0.0/16")
@@ -75,9 +76,9 @@ def players(network: Network) -> dict[Layer, Player]:
     if isinstance(network, str):
         wanted: dict[Layer, Player] = dict.fromkeys(LAYERS, network)
         if network == "learner":
-            wanted = dict.fromkeys(LAYERS, "kernel") | {"bridge": "learner"}
+            wanted = _KERNEL | {"bridge": "learner"}
     else:
-        wanted = dict.fromkeys(LAYERS, "kernel") | dict(network)
+        wanted = _KERNEL | dict(network)
     for layer, player in wanted.items():
         if layer not in LAYERS:
             raise ValueError(f"there is no layer {layer!r}; there are {', '.join(LAYERS)}")
@@ -118,7 +119,7 @@ def plan(
         _node(made, f"{prefix}node{index}", index, group, fabric, nodes)
     for name in made.hosts:
         if len(name) > 12:
-            raise ValueError(f"{name!r} is too long a name: Linux allows an interface 15 characters, and we use 3 of them")
+            raise ValueError(f"{name!r} is too long: an interface may have 15 characters, and we use 3 of them")
     return made
 
 
@@ -186,10 +187,10 @@ def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
         node.ip += [f"link set {port} master {BRIDGE}" for port in node.ports]
     else:
         # Nobody, or a learner, connects the ports: the node itself is then one more station, behind the uplink.
-        node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type veth peer name {UPLINK}")
+        made.links.append(Link(End(node.name, BRIDGE, cni_mac(gateway.ip), gateway), End(node.name, UPLINK)))
         node.ports.append(UPLINK)
         # The node's own stack must not answer what arrives on a mere port: that is for the bridge to carry.
-        node.sysctls["ipv4/conf/default/arp_ignore"] = 8
+        node.sysctls |= {f"ipv4/conf/{port}/arp_ignore": 8 for port in node.ports}
     node.ip += [f"addr add {gateway} dev {BRIDGE}", f"link set {BRIDGE} up"]
     node.ip += [f"link set {port} up" for port in node.ports]
 

@@ -1,0 +1,1 @@
+"""Checks and grading. It imports podpath, never the other way round."""

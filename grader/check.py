@@ -1,0 +1,203 @@
+"""A check, what it tells, and the report that checks add up to.
+
+A check is a script of actions and expectations. It acts on a *subject*, the learner's class, of which it neither knows
+nor cares where it runs: in this process (`subject.py`) or in a jail (`jail.py`). It writes each step into its
+transcript, and ends by returning, or by raising Failed with a sentence that helps.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from podpath.datapath import Frames
+
+
+class Failed(Exception):
+    """The learner's code does not do what the check wants. The text says what it did, and the rule."""
+
+
+class LearnerError(Exception):
+    """The learner's code could not be asked: it raised, did not return, or returned nonsense. The text says which."""
+
+
+class Handle(Protocol):
+    """One datapath of the learner's class. Every method raises LearnerError where the datapath fails to answer."""
+
+    def receive(self, port: str, frame: bytes, now: float) -> Frames:
+        """Hand it one frame."""
+        ...
+
+    def receive_all(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
+        """Hand it many, in order; what it sends for each. The same as one by one, and faster."""
+        ...
+
+    def ticks(self, start: float, end: float) -> Frames:
+        """Let its timers run from `start` (exclusive) to `end`, every 0.1 s; what it sends meanwhile."""
+        ...
+
+    def tick(self, now: float) -> Frames:
+        """Let its timers run once."""
+        ...
+
+
+class Subject(Protocol):
+    """The learner's class, wherever it is."""
+
+    def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
+        """Call it. `ports` are those that it may send to, `args` what it is called with."""
+        ...
+
+    def printed(self) -> str:
+        """What its code has printed since this was last asked, as far as it is worth showing."""
+        ...
+
+
+class Transcript:
+    """What was done, step by step, for people."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._steps = 0
+
+    def say(self, text: str) -> None:
+        """A step that went as it should."""
+        self._steps += 1
+        self.lines.append(f"{self._steps:2}. {text}")
+
+    def note(self, text: str) -> None:
+        """Something to know that is no step."""
+        self.lines.extend(f"    {line}" for line in text.splitlines())
+
+    def wrong(self, text: str) -> None:
+        """The step that did not."""
+        self.say(text)
+        self.lines[-1] = f"{self.lines[-1]}   <-- here"
+
+
+@dataclass
+class Trial:
+    """What a check works with. A lab's own checks may use a subclass with words of their own."""
+
+    subject: Subject
+    random: random.Random
+    transcript: Transcript = field(default_factory=Transcript)
+
+
+T = TypeVar("T", bound=Trial)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. `slug` is its name for machines (also of its cell in the notebook), `name` a sentence for people.
+
+    `rule` is what the learner should have done, in a sentence; `cites` the rows of the conformance cases behind it.
+    """
+
+    slug: str
+    name: str
+    step: str
+    points: int
+    rule: str
+    cites: tuple[str, ...]
+    run: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one check."""
+
+    name: str
+    step: str
+    points: int
+    max_points: int
+    passed: bool
+    message: str
+    transcript: list[str]
+
+    def __str__(self) -> str:
+        head = f"{'ok ' if self.passed else 'NO '} {self.points}/{self.max_points}  {self.name}"
+        if self.passed:
+            return head
+        told = "\n".join(f"        {line}" for line in (*self.transcript, *self.message.splitlines()))
+        return f"{head}\n{told}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of all checks of a lab, for one seed."""
+
+    lab: str
+    seed: int
+    checks: list[Result]
+
+    @property
+    def points(self) -> int:
+        return sum(result.points for result in self.checks)
+
+    @property
+    def max_points(self) -> int:
+        return sum(result.max_points for result in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data: lab, seed, points, max_points, checks."""
+        return {
+            "lab": self.lab,
+            "seed": self.seed,
+            "points": self.points,
+            "max_points": self.max_points,
+            "checks": [asdict(result) for result in self.checks],
+        }
+
+    def __str__(self) -> str:
+        lines, step = [], ""
+        for result in self.checks:
+            if result.step != step:
+                step = result.step
+                lines.append(f"\n{step}")
+            lines.append(f"  {result}")
+        return f"lab {self.lab}, seed {self.seed}{chr(10).join(lines)}\n\n{self.points} of {self.max_points} points"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The facts of a lab, in one place."""
+
+    number: str
+    name: str
+    class_name: str
+    constructor: str  # how it is called, in words for messages
+    trial: Callable[[Subject, random.Random], Trial]
+    checks: tuple[Check, ...]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.number}-{self.name}"
+
+    def check(self, slug: str) -> Check:
+        """The check of that slug; KeyError, with the slugs there are, if there is none."""
+        for check in self.checks:
+            if check.slug == slug:
+                return check
+        raise KeyError(f"lab {self.full_name} has no check {slug!r}; it has {', '.join(c.slug for c in self.checks)}")
+
+
+def run(lab: Lab, check: Check, subject: Subject, seed: int) -> Result:
+    """Run one check. Its random numbers depend on the seed and on the check alone, not on what ran before."""
+    trial = lab.trial(subject, random.Random(f"{seed}/{lab.full_name}/{check.slug}"))
+    try:
+        check.run(trial)
+        message = ""
+    except Failed as failed:
+        message = f"{failed}\nThe rule: {check.rule}"
+    except LearnerError as error:
+        trial.transcript.wrong("your code was asked, and could not answer")
+        message = f"{error}\nThe rule: {check.rule}"
+    printed = subject.printed()
+    if message and printed:
+        trial.transcript.note(f"your code printed:\n{printed}")
+    trial.transcript.note(f"seed {seed}")
+    passed = not message
+    return Result(
+        check.name, check.step, check.points if passed else 0, check.points, passed, message, trial.transcript.lines
+    )

@@ -1,0 +1,14 @@
+"""The labs that there are, each with its checks: one module per lab."""
+
+from grader.check import Lab
+from grader.checks import bridge
+
+LABS: tuple[Lab, ...] = (bridge.LAB,)
+
+
+def find(name: str) -> Lab:
+    """The lab of that name: `02`, `bridge` or `02-bridge`. KeyError, with the names there are, if there is none."""
+    for lab in LABS:
+        if name in (lab.number, lab.name, lab.full_name, lab.number.lstrip("0")):
+            return lab
+    raise KeyError(f"there is no lab {name!r}; there are {', '.join(lab.full_name for lab in LABS)}")

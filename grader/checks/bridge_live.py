@@ -1,0 +1,174 @@
+"""The live checks of lab 02: Linux hosts talk through the learner's bridge, and the kernel's bridge is the judge."""
+
+import contextlib
+import struct
+from collections.abc import Iterator
+
+from grader.check import Failed, LearnerError
+from grader.checks.bridge_trial import EXPERIMENTAL, BridgeTrial
+from podpath.cluster import Cluster
+from podpath.live import Attachment, attach
+from podpath.packets import BROADCAST, ethernet, mac, mac_text
+from podpath.tap import Seen, Tap
+from podpath.topology import Network
+
+DEADLINE = 3.0  # seconds until a frame that has not arrived is taken for lost
+_NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "juniper", "kelp", "larch"]
+_PREFIX = "chk"  # the learner's own cluster may be up in the same sandbox
+
+
+def pods_ping(t: BridgeTrial) -> None:
+    with _cluster(t, "learner") as cluster:
+        before = cluster.reachability(deadline=0.2)
+        if any(before.echoes.values()):
+            raise RuntimeError("pods reach each other without a bridge: this sandbox is not what it should be")
+        t.transcript.say("without a bridge no pod reaches another")
+        with _attached(t, cluster) as attachment:
+            hosts = [*cluster.pods, cluster.nodes[0]]
+            reached = cluster.reachability(hosts, deadline=DEADLINE)
+        _raise_failures(t, attachment)
+        if reached.missing:
+            t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
+            t.transcript.note(f"{reached}\n\n{attachment.counters}")
+            source, destination = reached.missing[0]
+            raise Failed(
+                f"{source} pings {destination} through your bridge and gets no answer within {DEADLINE:g} s."
+            )
+        t.transcript.say(f"all {len(reached.echoes)} pairs of pods and node ping each other through the bridge")
+
+
+def third_pods_see_nothing(t: BridgeTrial) -> None:
+    with _cluster(t, "learner") as cluster, _attached(t, cluster) as attachment, Tap(cluster.pods) as tap:
+        names = [pod.name for pod in cluster.pods]
+        sender, receiver, *others = t.random.sample(names, len(names))
+        a, b = (mac(cluster[name].MAC()) for name in (sender, receiver))
+        first, *rest = (_numbered(b if n else a, a if n else b, n, t) for n in range(21))
+        tap.send(receiver, first)
+        seen = tap.collect(lambda seen: {s.host for s in seen if s.frame == first} >= {sender, *others}, DEADLINE)
+        reached = {s.host for s in seen if s.frame == first}
+        _raise_failures(t, attachment)
+        if reached != {sender, *others}:
+            t.transcript.wrong(
+                f"{receiver} -> {sender}, not known yet: reaches {', '.join(sorted(reached)) or 'nobody'}"
+            )
+            raise Failed(
+                f"A frame to a station that has not spoken must reach {', '.join(sorted({sender, *others}))}."
+            )
+        t.transcript.say(f"{receiver} -> {sender}, not known yet: reaches all others")
+        for frame in rest:
+            tap.send(sender, frame)
+        last = _numbered(BROADCAST, a, 99, t)
+        tap.send(sender, last)  # what was sent before it has arrived when this one has
+        seen = tap.collect(lambda seen: {s.host for s in seen if s.frame == last} >= {receiver, *others}, DEADLINE)
+        _raise_failures(t, attachment)
+        _judge_private(t, seen, rest, sender, receiver)
+
+
+def _judge_private(t: BridgeTrial, seen: list[Seen], sent: list[bytes], sender: str, receiver: str) -> None:
+    where = [s.host for s in seen if s.frame in sent]
+    strangers = sorted(set(where) - {receiver})
+    if strangers:
+        t.transcript.wrong(f"{sender} -> {receiver}, {len(sent)} frames: seen by {', '.join(strangers)} as well")
+        raise Failed(
+            f"{', '.join(strangers)} can listen to what {sender} sends to {receiver}, though both have spoken."
+        )
+    if where.count(receiver) != len(sent):
+        t.transcript.wrong(f"{sender} -> {receiver}, {len(sent)} frames: {where.count(receiver)} arrive")
+        raise Failed(f"Of {len(sent)} frames from {sender} to {receiver}, {where.count(receiver)} arrived.")
+    t.transcript.say(f"{sender} -> {receiver}, {len(sent)} frames: seen by {receiver}, and by nobody else")
+
+
+def as_the_kernel(t: BridgeTrial) -> None:
+    count = t.random.randrange(4, 6)
+    names = t.random.sample(_NAMES, count)
+    trace = _trace(t, names)
+    with _cluster(t, "kernel", names) as cluster:
+        kernels = _replay(t, cluster, trace, "the kernel's bridge")
+    with _cluster(t, "learner", names) as cluster, _attached(t, cluster) as attachment:
+        try:
+            yours = _replay(t, cluster, trace, "your bridge")
+        finally:
+            _raise_failures(t, attachment)
+    for number, ((sender, frame), kernel, own) in enumerate(zip(trace, kernels, yours, strict=True), start=1):
+        event = f"frame {number}, {mac_text(frame[6:12])} -> {mac_text(frame[:6])} from {sender}"
+        if kernel != own:
+            t.transcript.wrong(f"{event}: the kernel's bridge sends it to {_to(kernel)}, yours to {_to(own)}")
+            raise Failed(
+                f"For the same frames the kernel's bridge sent this one to {_to(kernel)}, yours to {_to(own)}."
+            )
+        t.transcript.say(f"{event}: both send it to {_to(kernel)}")
+
+
+def _to(hosts: set[str]) -> str:
+    return ", ".join(sorted(hosts)) or "nobody"
+
+
+def _trace(t: BridgeTrial, names: list[str]) -> list[tuple[str, bytes]]:
+    """Frames of a few stations, some of which move; each says its number, so that none is like another."""
+    homes = {b"\x0a\x58" + t.random.randbytes(4): t.random.choice(names) for _ in range(7)}
+    stations = list(homes)
+    trace = []
+    for number in range(30):
+        source = t.random.choice(stations)
+        if t.random.random() < 0.15:
+            homes[source] = t.random.choice(names)
+        destination = t.random.choice([*stations, *stations, BROADCAST, mac("33:33:00:00:00:02")])
+        trace.append((homes[source], _numbered(destination, source, number, t)))
+    return trace
+
+
+def _replay(t: BridgeTrial, cluster: Cluster, trace: list[tuple[str, bytes]], whose: str) -> list[set[str]]:
+    """Which pods each frame reaches. A broadcast after each frame shows when it has got wherever it goes."""
+    reached = []
+    with Tap(cluster.pods) as tap:
+        for number, (sender, frame) in enumerate(trace):
+            marker = _numbered(
+                BROADCAST, b"\x0a\x58\xff" + bytes([cluster.pods.index(cluster[sender])]) * 3, 1000 + number, t
+            )
+            tap.send(sender, frame)
+            tap.send(sender, marker)
+            everyone = {pod.name for pod in cluster.pods} - {sender}
+            # A port that has just come up may not forward yet: the marker is what is waited for, and sent again.
+            seen = tap.collect(
+                lambda seen, m=marker, e=everyone: {s.host for s in seen if s.frame == m} >= e, DEADLINE
+            )  # type: ignore[misc]
+            missing = everyone - {s.host for s in seen if s.frame == marker}
+            if missing:
+                t.transcript.wrong(f"{whose}: a broadcast from {sender} does not reach {_to(missing)}")
+                raise Failed(
+                    f"A broadcast from {sender} did not reach {_to(missing)} through {whose} in {DEADLINE:g} s."
+                )
+            reached.append({s.host for s in seen if s.frame == frame})
+    t.transcript.say(f"{len(trace)} frames through {whose}")
+    return reached
+
+
+def _numbered(destination: bytes, source: bytes, number: int, t: BridgeTrial) -> bytes:
+    return ethernet(destination, source, EXPERIMENTAL, struct.pack("!I", number) + t.random.randbytes(56))
+
+
+@contextlib.contextmanager
+def _cluster(t: BridgeTrial, network: Network, names: list[str] | None = None) -> Iterator[Cluster]:
+    names = t.random.sample(_NAMES, 3) if names is None else names
+    with Cluster(1, names, network, prefix=_PREFIX) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _attached(t: BridgeTrial, cluster: Cluster) -> Iterator[Attachment]:
+    node = cluster.nodes[0]
+    ports = cluster.ports(node)
+    datapath = t.subject.make(ports, list(ports))
+    t.transcript.say(
+        f"pods {', '.join(pod.name for pod in cluster.pods)} on one node; LearningBridge({ports}) between them"
+    )
+    with attach(datapath, node, announce=lambda _: None) as attachment:
+        yield attachment
+
+
+def _raise_failures(t: BridgeTrial, attachment: Attachment) -> None:
+    """What the learner's code raised while frames crossed it is what the learner should read first."""
+    for failure in attachment.failures:
+        t.transcript.wrong(str(failure).splitlines()[0])
+        cause = failure.cause
+        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)

@@ -1,0 +1,163 @@
+"""What the checks of the bridge are written in: stations that send frames, and what must come out."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from grader.check import Failed, Handle, Subject, Trial
+from podpath.datapath import Frames
+from podpath.packets import BROADCAST, differences, ethernet, hexdump, mac_text
+
+CAPACITY = 4096  # stations that a bridge of this lab remembers
+EXPERIMENTAL = 0x88B5  # an EtherType for local experiments (IEEE 802, 9.2.4)
+
+
+@dataclass
+class BridgeTrial(Trial):
+    """A trial in which time passes, stations have names, and ports have names nobody can foresee."""
+
+    names: dict[bytes, str] = field(default_factory=lambda: {BROADCAST: "everyone"})
+
+    def __post_init__(self) -> None:
+        self.start = self.now = float(self.random.randrange(1000, 1_000_000))
+        self.ports: list[str] = []
+
+    # -- what takes part
+
+    def bridge(self, ports: int | None = None, ageing: float | None = None) -> Handle:
+        """A new bridge of the learner's; its ports' names are in `self.ports`."""
+        count = self.random.randrange(4, 8) if ports is None else ports
+        stems = self.random.sample(["veth", "port", "lan", "to", "eth", "p", "if-"], 1) * count
+        numbers = self.random.sample(range(100), count)
+        self.ports = [f"{stem}{number}" for stem, number in zip(stems, numbers, strict=True)]
+        extra = {} if ageing is None else {"ageing": ageing}
+        shown = "".join(f", {name}={value:g}" for name, value in extra.items())
+        made = self.subject.make(self.ports, list(self.ports), **extra)
+        self.transcript.say(f"LearningBridge([{', '.join(map(repr, self.ports))}]{shown})")
+        return made
+
+    def pick(self, count: int) -> list[str]:
+        """Some of the ports, each once, in random order."""
+        return self.random.sample(self.ports, count)
+
+    def station(self, name: str, address: bytes | None = None) -> bytes:
+        """The address of a station that has a name from now on; by default a plain unicast one."""
+        if address is None:
+            address = bytes([self.random.randrange(1, 64) * 4]) + self.random.randbytes(4) + bytes([self._even()])
+        self.names[address] = name
+        self.transcript.note(f"{name} is {mac_text(address)}")
+        return address
+
+    def _even(self) -> int:
+        return self.random.randrange(0, 256, 2)
+
+    def frame(self, source: bytes, destination: bytes, payload: bytes | None = None) -> bytes:
+        """A frame between two stations, with a random payload of any length."""
+        if payload is None:
+            payload = self.random.randbytes(self.random.choice([46, 46, 100, 1000, 1500]))
+        return ethernet(destination, source, EXPERIMENTAL, payload)
+
+    # -- what happens
+
+    def wait(self, seconds: float, *bridges: Handle) -> None:
+        """Time passes, with its ticks."""
+        end = self.now + seconds
+        for bridge in bridges:
+            if sent := bridge.ticks(self.now, end):
+                raise Failed(f"tick() sent {_ports(sent)}: a learning bridge has nothing to say of its own accord.")
+        self.now = end
+        self.transcript.say(f"{seconds:g} s pass")
+
+    def arrive(self, bridge: Handle, port: str, frame: bytes, expected: Iterable[str], why: str = "") -> None:
+        """A frame arrives; exactly the `expected` ports must send it, unchanged, in any order.
+
+        `why` is the message when others do; `{got}` in it stands for these. Without it the usual mistakes are named.
+        """
+        wanted = sorted(expected)
+        sent = bridge.receive(port, frame, self.now)
+        self._judge(port, frame, wanted, sent, why)
+
+    def flood(self, bridge: Handle, port: str, frame: bytes, why: str = "") -> None:
+        """A frame arrives, and every port but its own must send it."""
+        self.arrive(bridge, port, frame, [p for p in self.ports if p != port], why)
+
+    def whatever(self, bridge: Handle, port: str, frame: bytes) -> None:
+        """A frame arrives, and what becomes of it is left to the bridge."""
+        bridge.receive(port, frame, self.now)
+        self.transcript.say(f"{self._event(port, frame)}: forwarded or not, either will do")
+
+    def arrive_all(self, bridge: Handle, arriving: list[tuple[str, bytes]], what: str) -> None:
+        """Many broadcasts arrive at once; each must be flooded. `what` they are, in words."""
+        answers = bridge.receive_all([(port, frame, self.now) for port, frame in arriving])
+        for (port, frame), sent in zip(arriving, answers, strict=True):
+            wanted = sorted(p for p in self.ports if p != port)
+            if sorted(sent) != [(p, frame) for p in wanted]:
+                self._judge(port, frame, wanted, sent, "")
+        self.transcript.say(f"{self._clock()}{what}: each flooded")
+
+    # -- what is said about it
+
+    def _judge(self, port: str, frame: bytes, wanted: list[str], sent: Frames, why: str) -> None:
+        got = sorted(p for p, _ in sent)
+        changed = [(p, f) for p, f in sent if f != frame]
+        if got == wanted and not changed:
+            self.transcript.say(f"{self._event(port, frame)}: {_out(wanted)}")
+            return
+        self.transcript.wrong(f"{self._event(port, frame)}: must be {_out(wanted)}, was {_out(got)}")
+        if changed:
+            raise Failed(self._changed(frame, *changed[0]))
+        if why:
+            raise Failed(why.format(got=", ".join(got) or "no port"))
+        raise Failed(self._usual_mistake(port, frame, wanted, got))
+
+    def _changed(self, frame: bytes, port: str, sent: bytes) -> str:
+        self.transcript.note(f"what arrived:\n{hexdump(frame[:64])}")
+        places = [i for i, byte in enumerate(sent) if i >= len(frame) or byte != frame[i]]
+        self.transcript.note(f"what was sent out of {port}:\n{hexdump(sent[:64], places)}")
+        told = "; ".join(differences(frame, sent)) or "its bytes"
+        habit = " (the IPv4 time to live)" if frame[12:14] == b"\x08\x00" and 22 in places else ""
+        return (
+            f"The bridge changed the frame: {told}{habit}. A bridge forwards the frame unchanged, every byte of it."
+        )
+
+    def _usual_mistake(self, port: str, frame: bytes, wanted: list[str], got: list[str]) -> str:
+        missing = [p for p in wanted if p not in got]
+        if port in got:
+            return f"The frame came back to the sender on {port}. Never send a frame out of the port it arrived on."
+        if len(set(got)) < len(got):
+            return f"The same frame was sent more than once out of one port: {_out(got)}."
+        if wanted and not got:
+            return f"The frame was dropped. A frame {self._to(frame)} goes out of every port but its own."
+        if missing:
+            return f"The frame reached {len(got)} of {len(wanted)} ports; {', '.join(missing)} went without."
+        return f"The frame was {_out(got)}, but must be {_out(wanted)}."
+
+    def _to(self, frame: bytes) -> str:
+        kind = "to a group address" if frame[0] & 1 else "to a station that has not spoken"
+        return f"{kind} ({self.name(frame[:6])})"
+
+    def name(self, address: bytes) -> str:
+        """What a station is called."""
+        return self.names.get(address, mac_text(address))
+
+    def _event(self, port: str, frame: bytes) -> str:
+        if len(frame) < 14:
+            return f"{self._clock()}{len(frame)} bytes ({frame.hex(' ') or 'none'}) arrive on {port}"
+        between = f"{self.name(frame[6:12])} -> {self.name(frame[:6])}"
+        return f"{self._clock()}{between}, {len(frame)} bytes, arrives on {port}"
+
+    def _clock(self) -> str:
+        return f"t={self.now - self.start:g} s  "
+
+
+def bridge_trial(subject: Subject, numbers: random.Random) -> BridgeTrial:
+    """What `grader.check.run` makes a trial with."""
+    return BridgeTrial(subject, numbers)
+
+
+def _ports(sent: Frames) -> str:
+    return _out(sorted({p for p, _ in sent}))
+
+
+def _out(ports: list[str]) -> str:
+    return f"out of {', '.join(ports)}" if ports else "dropped"

@@ -1,0 +1,237 @@
+"""The learner's class in a jail: no network, no files but Python's, no capabilities, limits on time and memory.
+
+Nothing of the learner's ever runs on this side. Values cross as JSON, and are looked at as if sent by an enemy: a
+submission can lie about nothing but the frames that it sends, which is what it is judged by.
+"""
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grader.check import Handle, LearnerError
+from grader.subject import CALL_SECONDS, PRINTED, Guarded, late_message
+from podpath.datapath import Frames
+
+_HERE = Path(__file__).parent
+_PURE = ("__init__.py", "bench.py", "datapath.py", "errors.py", "packets.py")  # what learners may import there
+LOAD_SECONDS = 5.0  # what all cells together may take
+REPLY = 4 << 20  # bytes: a longer reply is a breach
+_BATCH = 256  # frames handed over in one message
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of the learner's program. `label` is what people are told it is: "cell 4"."""
+
+    label: str
+    source: str
+
+
+class Jail:
+    """A subject: the class `class_name` that `cells` define, in a process of its own.
+
+    A breach (a call that takes too long, a reply too long or not understood, the end of the process) kills the
+    process; LearnerError says why, and the next `make` starts another. Use it as a context manager.
+    """
+
+    def __init__(self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0) -> None:
+        self.cells, self.class_name = list(cells), class_name
+        self.errors: list[str] = []  # what the cells raised, in words
+        self._until = time.monotonic() + seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
+        self._printed = ""
+
+    def __enter__(self) -> "Jail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill it. Twice is fine."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
+        self._ensure_started()
+        reply = self._ask("making it", do="make", name=self.class_name, args=args, kwargs=kwargs)
+        if reply.get("missing"):
+            raise LearnerError("\n".join([f"there is no class {self.class_name} in your code", *self.errors]))
+        self._raise_if_error(reply)
+        return _Remote(self, _typed(reply.get("made"), int), ports)
+
+    def printed(self) -> str:
+        text, self._printed = self._printed, ""
+        return text
+
+    def _ensure_started(self) -> None:
+        if self._broken:
+            raise LearnerError(self._broken)
+        if self._process is not None:
+            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*_bubblewrap(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+        self._channel = ours
+        cells = [[cell.label, cell.source] for cell in self.cells]
+        try:
+            reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
+        except LearnerError as error:
+            self._broken = str(error)
+            raise
+        self.errors = [_clean(text, 2000) for text in _typed(reply.get("errors"), list)]
+
+    def _ask(self, call: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
+        """One request, one reply. `call` is what is being asked, in words."""
+        if self._channel is None:
+            raise LearnerError("it had been stopped before, for taking too long")
+        left = min(seconds, self._until - time.monotonic())
+        if left <= 0:
+            self.close()
+            self._broken = "all its time was used up by then"
+            raise LearnerError(self._broken)
+        try:
+            reply = _exchange(self._channel, request, left)
+        except TimeoutError:
+            self.close()
+            raise LearnerError(late_message(call, seconds)) from None
+        except (OSError, ValueError, RecursionError) as error:
+            self.close()
+            raise LearnerError(
+                f"its process ended, or sent nonsense, during {call} ({_clean(str(error), 100)})"
+            ) from None
+        self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+        return reply
+
+    def _raise_if_error(self, reply: dict[str, Any]) -> None:
+        if "error" in reply:
+            raise LearnerError(_clean(_typed(reply["error"], str), 2000))
+
+
+class _Remote(Guarded):
+    def __init__(self, jail: Jail, number: int, ports: Sequence[str]) -> None:
+        super().__init__(ports)
+        self._jail, self._number = jail, number
+
+    def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
+        sent: list[Frames] = []
+        for start in range(0, len(arriving), _BATCH):
+            batch = [(port, frame.hex(), now) for port, frame, now in arriving[start : start + _BATCH]]
+            reply = self._jail._ask("receive(port, frame, now)", do="run", which=self._number, arriving=batch)
+            self._jail._raise_if_error(reply)
+            answers = [_frames(item) for item in _typed(reply.get("sent"), list)]
+            if len(answers) != len(batch):
+                raise LearnerError("its process sent nonsense")
+            sent += answers
+        return sent
+
+    def _ticks(self, start: float, end: float) -> Frames:
+        reply = self._jail._ask("tick(now)", do="ticks", which=self._number, start=start, end=end)
+        self._jail._raise_if_error(reply)
+        return _frames(reply.get("frames"))
+
+
+def _exchange(channel: socket.socket, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    until = time.monotonic() + seconds
+    data = json.dumps(request).encode()
+    channel.settimeout(seconds)
+    channel.sendall(struct.pack("!I", len(data)) + data)
+    (length,) = struct.unpack("!I", _exactly(channel, 4, until))
+    if length > REPLY:
+        raise ValueError("a reply too long")
+    reply = json.loads(_exactly(channel, length, until))
+    if not isinstance(reply, dict):
+        raise ValueError("not an object")
+    return reply
+
+
+def _exactly(channel: socket.socket, count: int, until: float) -> bytes:
+    parts, missing = [], count
+    while missing:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        channel.settimeout(left)
+        part = channel.recv(min(missing, 1 << 16))
+        if not part:
+            raise OSError("the end of the process")
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise LearnerError("its process sent nonsense")
+    return value
+
+
+def _frames(value: Any) -> Frames:
+    frames = []
+    for item in _typed(value, list):
+        port, frame = _typed(item, list) if len(item) == 2 else (None, None)
+        try:
+            frames.append((_typed(port, str), bytes.fromhex(_typed(frame, str))))
+        except ValueError:
+            raise LearnerError("its process sent nonsense") from None
+    return frames
+
+
+def _clean(text: object, length: int) -> str:
+    """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:length])
+
+
+def _bubblewrap(fd: int) -> list[str]:
+    """The jail: an empty machine with Python in it, and with the pure part of podpath, all read-only."""
+    argv = [
+        "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+        "--cap-drop", "ALL", "--clearenv", "--hostname", "jail",
+        "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp",
+    ]  # fmt: skip
+    for name in ("bin", "lib", "lib32", "lib64"):
+        path = Path("/") / name
+        if path.is_symlink():
+            argv += ["--symlink", str(path.readlink()), str(path)]
+        elif path.exists():
+            argv += ["--ro-bind", str(path), str(path)]
+    if not sys.base_prefix.startswith("/usr"):
+        argv += ["--ro-bind", sys.base_prefix, sys.base_prefix]
+    for name in _PURE:
+        argv += ["--ro-bind", str(_HERE.parent / "podpath" / name), f"/jail/podpath/{name}"]
+    argv += ["--ro-bind", str(_HERE / "jail_child.py"), "/jail/jail_child.py", "--remount-ro", "/"]
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # -I would keep the script's own folder off the path; this is what it stands for, without that.
+    return [
+        *argv,
+        "--setenv",
+        "PYTHONDONTWRITEBYTECODE",
+        "1",
+        "--",
+        str(python),
+        "-E",
+        "-s",
+        "-S",
+        "/jail/jail_child.py",
+        str(fd),
+    ]

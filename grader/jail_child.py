@@ -1,0 +1,129 @@
+"""The learner's side of the jail: runs their cells, then does what it is asked over a socket.
+
+Started by `jail.py` inside bubblewrap, with the file descriptor of the socket as its argument. It is on the untrusted
+side: what it says is checked outside, and nothing that it could forge is worth more than the frames it sends anyway.
+"""
+
+import contextlib
+import io
+import json
+import linecache
+import resource
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from podpath.datapath import TICK, NotFrames, plain_frames
+from podpath.errors import explain
+
+PRINTED = 500
+LIMITS = {  # soft and hard alike
+    resource.RLIMIT_AS: 1 << 30,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_CPU: 120,
+    resource.RLIMIT_FSIZE: 1 << 20,
+    resource.RLIMIT_NOFILE: 64,
+}
+
+
+class Output(io.TextIOBase):
+    """What the learner's code prints: the first few hundred characters are kept."""
+
+    text = ""
+
+    def write(self, text: str) -> int:
+        if len(self.text) < PRINTED:
+            self.text += text[: PRINTED - len(self.text)]
+        return len(text)
+
+
+class Child:
+    """The learner's program, and the datapaths that were made of its class."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.datapaths: list[Any] = []
+
+    def load(self, cells: list[list[str]]) -> dict[str, Any]:
+        """Run the cells, each on its own: an error in one does not keep the others from running, as in Jupyter."""
+        errors = []
+        for label, source in cells:
+            file = f"<{label}>"
+            linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+            try:
+                exec(compile(source, file, "exec"), self.names)
+            except BaseException as error:
+                errors.append(f"{label}: {explain(error)}")
+        return {"errors": errors}
+
+    def make(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if name not in self.names:
+            return {"missing": True}
+        try:
+            self.datapaths.append(self.names[name](*args, **kwargs))
+        except BaseException as error:
+            shown = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())])
+            return {"error": explain(error, f"{name}({shown})")}
+        return {"made": len(self.datapaths) - 1}
+
+    def run(self, which: int, arriving: list[tuple[str, str, float]]) -> dict[str, Any]:
+        receive = getattr(self.datapaths[which], "receive", None)
+        sent: list[Any] = []
+        if receive is None:
+            return {"error": "the class has no method receive(self, port, frame, now)"}
+        for port, frame, now in arriving:
+            reply = self._frames("receive(port, frame, now)", receive, port, bytes.fromhex(frame), now)
+            if "error" in reply:
+                return {"sent": sent, **reply}
+            sent.append(reply["frames"])
+        return {"sent": sent}
+
+    def ticks(self, which: int, start: float, end: float) -> dict[str, Any]:
+        tick, sent = getattr(self.datapaths[which], "tick", None), []
+        if tick is not None:
+            steps = max(1, round((end - start) / TICK))
+            for step in range(1, steps + 1):
+                reply = self._frames("tick(now)", tick, start + (end - start) * step / steps, nothing=True)
+                if "error" in reply:
+                    return reply
+                sent += reply["frames"]
+        return {"frames": sent}
+
+    def _frames(self, call: str, function: Any, *args: Any, nothing: bool = False) -> dict[str, Any]:
+        """What a call returns. With `nothing`, None will do for an empty list."""
+        try:
+            result = function(*args)
+            frames = plain_frames([] if nothing and result is None else result)
+            return {"frames": [[port, frame.hex()] for port, frame in frames]}
+        except NotFrames as wrong:
+            return {"error": str(wrong)}
+        except BaseException as error:
+            return {"error": explain(error, call)}
+
+
+def main() -> None:
+    for what, limit in LIMITS.items():
+        resource.setrlimit(what, (limit, limit))
+    channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
+    child, output = Child(), Output()
+    methods: dict[str, Callable[..., dict[str, Any]]] = {
+        "load": child.load,
+        "make": child.make,
+        "run": child.run,
+        "ticks": child.ticks,
+    }
+    while head := channel.read(4):
+        request = json.loads(channel.read(struct.unpack("!I", head)[0]))
+        output.text = ""
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            reply = methods[request.pop("do")](**request)
+        reply["printed"] = output.text
+        data = json.dumps(reply).encode()
+        channel.write(struct.pack("!I", len(data)) + data)
+        channel.flush()
+
+
+if __name__ == "__main__":
+    main()

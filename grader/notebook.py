@@ -1,0 +1,58 @@
+"""`check("flood-unknown", LearningBridge)`: the checks, inside a notebook.
+
+The learner's class runs in the notebook's own process, so that a check takes milliseconds and the class can be looked
+at. The last value is the points earned, which is how a stock nbgrader takes partial credit. Nothing goes to stderr, for
+which nbgrader would take all points away.
+"""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+from IPython.display import display
+
+from grader import checks
+from grader.check import Result, run
+from grader.grade import new_seed
+from grader.subject import InProcess
+
+
+class Shown:
+    """A result, as a notebook shows it: in colour where there is HTML, as text elsewhere."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def __repr__(self) -> str:
+        return str(self._result)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._result)
+
+
+def as_html(result: Result) -> str:
+    """A result as HTML; everything in it is escaped. Readable on light and dark backgrounds, and without colour."""
+    colour, mark = ("#1b7f4b", "&#10003;") if result.passed else ("#c2410c", "&#10007;")
+    head = f"<b style='color:{colour}'>{mark} {result.points}/{result.max_points}</b> {html.escape(result.name)}"
+    steps = f"<pre style='margin:.4em 0'>{html.escape(chr(10).join(result.transcript))}</pre>"
+    if result.passed:
+        body = f"<details><summary>what was tried</summary>{steps}</details>"
+    else:
+        lines = html.escape(result.message).replace("\n", "<br>")
+        body = (
+            f"{steps}<div style='white-space:pre-wrap;border-left:4px solid {colour};padding-left:.6em'>{lines}</div>"
+        )
+    return f"<div>{head}{body}</div>"
+
+
+def checker(lab_name: str) -> Callable[..., float]:
+    """The `check` function of a lab, for its notebook: `check = checker("02-bridge")`."""
+    lab = checks.find(lab_name)
+
+    def check(slug: str, learners_class: Callable[..., Any], seed: int | None = None) -> float:
+        """Run one check, show what came of it, and return the points. `seed` repeats an earlier run."""
+        result = run(lab, lab.check(slug), InProcess(learners_class), new_seed() if seed is None else seed)
+        display(Shown(result))  # type: ignore[no-untyped-call]
+        return float(result.points)
+
+    return check

@@ -1,0 +1,170 @@
+"""The learner's class in this process: for the notebook, where speed counts and looking inside is the point.
+
+Where it counts, `jail.py` takes its place. Both answer the checks in the same way, because both go through `Guarded`.
+"""
+
+import contextlib
+import io
+import signal
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from grader.check import Handle, LearnerError
+from podpath.datapath import TICK, Frames, NotFrames, plain_frames, tick
+from podpath.errors import explain
+
+CALL_SECONDS = 2.0  # what one call of a learner's code may take
+PRINTED = 500  # characters of what it prints that are shown
+
+
+class Guarded(Handle):
+    """A datapath whose answers have been looked at: what comes out are frames for ports that exist."""
+
+    def __init__(self, ports: Sequence[str]) -> None:
+        self._ports = list(ports)
+
+    @abstractmethod
+    def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]: ...
+
+    @abstractmethod
+    def _ticks(self, start: float, end: float) -> Frames: ...
+
+    def receive(self, port: str, frame: bytes, now: float) -> Frames:
+        return self.receive_all([(port, frame, now)])[0]
+
+    def receive_all(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
+        return [self._checked(frames) for frames in self._run(arriving)]
+
+    def ticks(self, start: float, end: float) -> Frames:
+        return self._checked(self._ticks(start, end))
+
+    def tick(self, now: float) -> Frames:
+        """One tick; with `receive`, this makes it a datapath that can be run on live interfaces."""
+        return self.ticks(now, now)
+
+    def _checked(self, frames: Frames) -> Frames:
+        for port, _ in frames:
+            if port not in self._ports:
+                there = ", ".join(self._ports)
+                raise LearnerError(f"it sends to port {port[:40]!r}, which there is not; there are {there}")
+        return frames
+
+
+def answer(call: str, function: Callable[..., object], *args: Any) -> Frames:
+    """What a call of learner's code returned, as frames; LearnerError, in words, if it raised or returned others.
+
+    Their code may raise anything, SystemExit included. What the watch below throws into it is not theirs.
+    """
+    try:
+        return plain_frames(function(*args))
+    except NotFrames as wrong:
+        raise LearnerError(str(wrong)) from None
+    except (Late, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise LearnerError(explain(error, call)) from None
+
+
+def all_ticks(datapath: Any, start: float, end: float) -> Frames:
+    """Every tick after `start`, up to `end`."""
+    if not hasattr(datapath, "tick"):
+        return []
+    sent: Frames = []
+    steps = max(1, round((end - start) / TICK))
+    for step in range(1, steps + 1):
+        now = start + (end - start) * step / steps
+        sent += answer("tick(now)", tick, datapath, now)
+    return sent
+
+
+class Late(BaseException):
+    """Thrown into a call that takes too long. Not an Exception, so that `except Exception` does not stop it."""
+
+
+def late_message(call: str, seconds: float = CALL_SECONDS) -> str:
+    """What is said of a call that does not return."""
+    return f"{call} was still running after {seconds:g} s, and was stopped. Is there a loop that never ends?"
+
+
+@contextlib.contextmanager
+def time_limit(call: str) -> Iterator[None]:
+    """End the body after CALL_SECONDS, with LearnerError. Only in the main thread: elsewhere `live` keeps watch."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, ring)
+    # Again and again: a bare `except:` in the learner's code may swallow the first.
+    signal.setitimer(signal.ITIMER_REAL, CALL_SECONDS, 0.1)
+    try:
+        yield
+    except Late:
+        raise LearnerError(late_message(call)) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Capped(io.TextIOBase):
+    """A file that remembers the beginning of what is written to it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        if len(self.text) < PRINTED:
+            self.text += text[: PRINTED - len(self.text)]
+        return len(text)
+
+
+class InProcess:
+    """A subject: the class itself, as it stands in the notebook."""
+
+    def __init__(self, learners_class: Callable[..., Any]) -> None:
+        self._class = learners_class
+        self._output = _Capped()
+
+    def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
+        name = getattr(self._class, "__name__", "the class")
+        call = f"{name}({', '.join([*map(repr, args), *(f'{k}={v!r}' for k, v in kwargs.items())])})"
+        made: list[Any] = []
+
+        def construct() -> Frames:
+            made.append(self._class(*args, **kwargs))
+            return []
+
+        with self._running(call):
+            answer(call, construct)
+        return _Local(made[0], ports, self)
+
+    def printed(self) -> str:
+        text, self._output.text = self._output.text, ""
+        return text
+
+    @contextlib.contextmanager
+    def _running(self, call: str) -> Iterator[None]:
+        with contextlib.redirect_stdout(self._output), contextlib.redirect_stderr(self._output), time_limit(call):
+            yield
+
+
+class _Local(Guarded):
+    def __init__(self, datapath: Any, ports: Sequence[str], owner: InProcess) -> None:
+        super().__init__(ports)
+        self._datapath, self._owner = datapath, owner
+
+    def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
+        call, sent = "receive(port, frame, now)", []
+        for port, frame, now in arriving:
+            with self._owner._running(call):
+                sent.append(answer(call, self._datapath.receive, port, frame, now))
+        return sent
+
+    def _ticks(self, start: float, end: float) -> Frames:
+        with self._owner._running("tick(now)"):
+            return all_ticks(self._datapath, start, end)

@@ -1,0 +1,54 @@
+"""Frames sent and seen by hand: packet sockets on many interfaces at once."""
+
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+from podpath import netns
+from podpath.host import Host
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame that arrived at a host."""
+
+    host: str
+    frame: bytes
+
+
+class Tap:
+    """Packet sockets on `eth0` of some hosts (or on another interface). Use it as a context manager.
+
+    What arrives before the tap is opened, or what a host itself sends, is not seen.
+    """
+
+    def __init__(self, hosts: Sequence[Host], interface: str = "eth0") -> None:
+        self._stack = ExitStack()
+        self._sockets: dict[str, socket.socket] = {}
+        for host in hosts:
+            with netns.inside(host.netns):
+                self._sockets[host.name] = self._stack.enter_context(netns.packet_socket(interface))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def send(self, host: str, frame: bytes) -> None:
+        """Let a host send a frame as it stands."""
+        self._sockets[host].send(frame)
+
+    def collect(self, enough: Callable[[list[Seen]], bool], deadline: float) -> list[Seen]:
+        """What arrives until `enough` says of all of it so far that it is, or `deadline` seconds have passed."""
+        seen: list[Seen] = []
+        names = {opened: name for name, opened in self._sockets.items()}
+        until = time.monotonic() + deadline
+        while not enough(seen) and (left := until - time.monotonic()) > 0:
+            for opened in select.select(list(names), [], [], left)[0]:
+                seen.append(Seen(names[opened], opened.recv(65535)))
+        return seen

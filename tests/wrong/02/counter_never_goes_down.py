@@ -1,0 +1,46 @@
+"""Counts the stations that it has learned, but not those that it has forgotten.
+
+caught-by: full-table
+says: takes no room
+cites: BR-39
+"""
+
+RESERVED = [bytes.fromhex("0180c20000") + bytes([last]) for last in range(16)]
+
+
+class LearningBridge:
+    def __init__(self, ports, ageing=300.0):
+        self.ports = ports
+        self.ageing = ageing
+        self.port_of = {}
+        self.last_heard = {}
+        self.learned = 0
+
+    def receive(self, port, frame, now):
+        if port not in self.ports:
+            return []
+        if len(frame) < 14:
+            return []
+        dst = frame[:6]
+        src = frame[6:12]
+
+        # forget everybody who has been quiet for too long
+        quiet = [mac for mac, heard in self.last_heard.items() if now - heard > self.ageing]
+        for mac in quiet:
+            del self.port_of[mac]
+            del self.last_heard[mac]
+
+        # learn
+        is_new = src not in self.port_of
+        if src[0] & 1 == 0 and (not is_new or self.learned < 4096):
+            self.learned += is_new
+            self.port_of[src] = port
+            self.last_heard[src] = now
+
+        # forward
+        if dst in RESERVED:
+            return []
+        if dst in self.port_of:
+            out = self.port_of[dst]
+            return [] if out == port else [(out, frame)]
+        return [(p, frame) for p in self.ports if p != port]

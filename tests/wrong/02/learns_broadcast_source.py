@@ -1,0 +1,48 @@
+"""Refuses to learn multicast sources but learns ff:ff:ff:ff:ff:ff, which it then looks up.
+
+caught-by: group-source
+says: never a station
+cites: MBR-08, MBR-09, BR-15
+"""
+
+MULTICAST = (0x01005E, 0x0180C2)  # the first three bytes for IPv4, and for bridges
+MULTICAST_IPV6 = 0x3333
+RESERVED_FIRST = 0x0180C2000000
+RESERVED_LAST = 0x0180C200000F
+TABLE_SIZE = 4096
+
+
+class LearningBridge:
+    def __init__(self, ports: list[str], ageing: float = 300.0) -> None:
+        self.ports = ports
+        self.ageing = ageing
+        self.table: dict[int, tuple[str, float]] = {}
+
+    def receive(self, port: str, frame: bytes, now: float) -> list[tuple[str, bytes]]:
+        if port not in self.ports or len(frame) < 14:
+            return []
+        destination = int.from_bytes(frame[0:6], "big")
+        source = int.from_bytes(frame[6:12], "big")
+        if source >> 24 not in MULTICAST and source >> 32 != MULTICAST_IPV6:
+            self.learn(source, port, now)
+        if RESERVED_FIRST <= destination <= RESERVED_LAST:
+            return []
+        out = self.port_of(destination, now)
+        if out is None:
+            return [(other, frame) for other in self.ports if other != port]
+        return [(out, frame)] if out != port else []
+
+    def learn(self, mac: int, port: str, now: float) -> None:
+        if mac not in self.table and len(self.table) >= TABLE_SIZE:
+            self.purge(now)
+        if mac in self.table or len(self.table) < TABLE_SIZE:
+            self.table[mac] = (port, now)
+
+    def port_of(self, mac: int, now: float) -> str | None:
+        port, heard = self.table.get(mac, (None, now))
+        return port if now - heard <= self.ageing else None
+
+    def purge(self, now: float) -> None:
+        for mac, (_, heard) in list(self.table.items()):
+            if now - heard > self.ageing:
+                del self.table[mac]

@@ -1,0 +1,43 @@
+"""Ends the reserved range one too early and forwards 01:80:c2:00:00:0f.
+
+caught-by: reserved
+says: not forwarded
+cites: BR-17
+"""
+
+RESERVED = [bytes.fromhex("0180c20000") + bytes([last]) for last in range(0x0F)]
+
+
+class LearningBridge:
+    def __init__(self, ports, ageing=300.0):
+        self.ports = ports
+        self.ageing = ageing
+        self.port_of = {}
+        self.last_heard = {}
+
+    def receive(self, port, frame, now):
+        if port not in self.ports:
+            return []
+        if len(frame) < 14:
+            return []
+        dst = frame[:6]
+        src = frame[6:12]
+
+        # forget everybody who has been quiet for too long
+        quiet = [mac for mac, heard in self.last_heard.items() if now - heard > self.ageing]
+        for mac in quiet:
+            del self.port_of[mac]
+            del self.last_heard[mac]
+
+        # learn
+        if src[0] & 1 == 0 and (src in self.port_of or len(self.port_of) < 4096):
+            self.port_of[src] = port
+            self.last_heard[src] = now
+
+        # forward
+        if dst in RESERVED:
+            return []
+        if dst in self.port_of:
+            out = self.port_of[dst]
+            return [] if out == port else [(out, frame)]
+        return [(p, frame) for p in self.ports if p != port]
