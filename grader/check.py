@@ -84,7 +84,7 @@ class Trial:
     transcript: Transcript = field(default_factory=Transcript)
 
 
-T = TypeVar("T", bound=Trial)
+Run = TypeVar("Run", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,23 @@ class Check:
     rule: str
     cites: tuple[str, ...]
     run: Callable[[Any], None]
+
+
+class Step:
+    """A step of a lab, and its checks: `@STEP.check(slug, name, points, rule, *cites)` before a function adds one."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.checks: list[Check] = []
+
+    def check(self, slug: str, name: str, points: int, rule: str, *cites: str) -> Callable[[Run], Run]:
+        """Make a check of a function; the arguments are those of Check."""
+
+        def register(run: Run) -> Run:
+            self.checks.append(Check(slug, name, self.title, points, rule, cites, run))
+            return run
+
+        return register
 
 
 @dataclass(frozen=True)
@@ -166,9 +183,13 @@ class Lab:
     number: str
     name: str
     class_name: str
-    constructor: str  # how it is called, in words for messages
     trial: Callable[[Subject, random.Random], Trial]
-    checks: tuple[Check, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def checks(self) -> list[Check]:
+        """All checks, in order."""
+        return [check for step in self.steps for check in step.checks]
 
     @property
     def full_name(self) -> str:

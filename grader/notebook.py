@@ -1,4 +1,4 @@
-"""`check("flood-unknown", LearningBridge)`: the checks, inside a notebook.
+"""`check("flood-unknown")`: the checks, inside a notebook.
 
 The learner's class runs in the notebook's own process, so that a check takes milliseconds and the class can be looked
 at. The last value is the points earned, which is how a stock nbgrader takes partial credit. Nothing goes to stderr, for
@@ -6,13 +6,14 @@ which nbgrader would take all points away.
 """
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from grader import checks
-from grader.check import Result, run
+from grader.check import Handle, LearnerError, Result, Subject, run
 from grader.grade import new_seed
 from grader.subject import InProcess
 
@@ -49,10 +50,33 @@ def checker(lab_name: str) -> Callable[..., float]:
     """The `check` function of a lab, for its notebook: `check = checker("02-bridge")`."""
     lab = checks.find(lab_name)
 
-    def check(slug: str, learners_class: Callable[..., Any], seed: int | None = None) -> float:
-        """Run one check, show what came of it, and return the points. `seed` repeats an earlier run."""
-        result = run(lab, lab.check(slug), InProcess(learners_class), new_seed() if seed is None else seed)
+    def check(slug: str, learners_class: Callable[..., Any] | None = None, seed: int | None = None) -> float:
+        """Run one check, show what came of it, and return the points.
+
+        The class is the one that the notebook defines, unless another is given. `seed` repeats an earlier run.
+        """
+        subject: Subject = _Missing(lab.class_name) if learners_class is None else InProcess(learners_class)
+        shell = get_ipython()
+        if learners_class is None and shell is not None and lab.class_name in shell.user_ns:
+            subject = InProcess(shell.user_ns[lab.class_name])
+        result = run(lab, lab.check(slug), subject, new_seed() if seed is None else seed)
         display(Shown(result))  # type: ignore[no-untyped-call]
         return float(result.points)
 
     return check
+
+
+class _Missing:
+    """A subject that is not there: the cell with the class was not run, or has an error."""
+
+    def __init__(self, class_name: str) -> None:
+        self._class_name = class_name
+
+    def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
+        raise LearnerError(
+            f"there is no class {self._class_name} yet. Run the cell that defines it; if that cell shows an error, "
+            "mend it first"
+        )
+
+    def printed(self) -> str:
+        return ""

@@ -1,5 +1,6 @@
 """A small cluster on Mininet hosts: nodes, pods, the fabric between the nodes, and a host on the internet."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -207,10 +208,8 @@ class Cluster:
         for child in self._children:
             child.kill()
         for pid in _processes_in([host.netns for host in self.hosts.values()]):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         for child in self._children:
             child.communicate()
         for host in self.hosts.values():

@@ -53,6 +53,7 @@ class HostPlan:
     address: IPv4Interface
     node: str | None = None  # of a pod: where it lives
     ports: list[str] = field(default_factory=list)  # of a node: what its bridge connects
+    gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
     ip: list[str] = field(default_factory=list)
     sysctls: dict[str, str | int] = field(default_factory=dict)
     nft: str = ""
@@ -177,6 +178,7 @@ def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, 
         made.links.append(Link(End(pod, "eth0", cni_mac(own.ip), own), End(name, port)))
         host.ip += [f"addr add {own} dev eth0", "link set eth0 up", f"route add default via {gateway.ip}"]
         node.ports.append(port)
+    node.gateway = gateway
     _bridge(made, node, gateway)
     _routes(made, node, index, nodes, subnet)
 

@@ -1,4 +1,4 @@
-"""The labs that there are, each with its checks: one module per lab."""
+"""The labs that there are, each with its checks: one package per lab."""
 
 from grader.check import Lab
 from grader.checks import bridge

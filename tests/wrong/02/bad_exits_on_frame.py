@@ -1,7 +1,7 @@
 """Ends the whole program when it meets a destination that it does not know.
 
 caught-by: flood-unknown
-says: SystemExit
+says: called sys.exit
 """
 
 import sys

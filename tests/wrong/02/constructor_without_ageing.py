@@ -1,7 +1,7 @@
 """Has a constructor that takes the ports but no ageing time.
 
 caught-by: ageing
-says: ageing
+says: the ageing argument
 cites: BR-20
 """
 

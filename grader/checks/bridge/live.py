@@ -1,11 +1,12 @@
-"""The live checks of lab 02: Linux hosts talk through the learner's bridge, and the kernel's bridge is the judge."""
+"""Step 5 of the bridge: Linux hosts talk through the learner's bridge, and the kernel's bridge is the judge."""
 
 import contextlib
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
-from grader.check import Failed, LearnerError
-from grader.checks.bridge_trial import EXPERIMENTAL, BridgeTrial
+from grader.check import Failed, LearnerError, Step
+from grader.checks.bridge.trial import EXPERIMENTAL, BridgeTrial
 from podpath.cluster import Cluster
 from podpath.live import Attachment, attach
 from podpath.packets import BROADCAST, ethernet, mac, mac_text
@@ -17,6 +18,15 @@ _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "i
 _PREFIX = "chk"  # the learner's own cluster may be up in the same sandbox
 
 
+STEP = Step("Step 5: live")
+
+
+@STEP.check(
+    "live-ping",
+    "real pods ping each other through it",
+    1,
+    "Linux hosts know nothing of your bridge; their ARP and ICMP must simply pass.",
+)
 def pods_ping(t: BridgeTrial) -> None:
     with _cluster(t, "learner") as cluster:
         before = cluster.reachability(deadline=0.2)
@@ -37,14 +47,25 @@ def pods_ping(t: BridgeTrial) -> None:
         t.transcript.say(f"all {len(reached.echoes)} pairs of pods and node ping each other through the bridge")
 
 
+@STEP.check(
+    "live-private",
+    "what one pod sends to another is seen by no third",
+    1,
+    "Once both have spoken, frames between two pods pass on their two ports only.",
+    "BR-06",
+)
 def third_pods_see_nothing(t: BridgeTrial) -> None:
     with _cluster(t, "learner") as cluster, _attached(t, cluster) as attachment, Tap(cluster.pods) as tap:
         names = [pod.name for pod in cluster.pods]
         sender, receiver, *others = t.random.sample(names, len(names))
-        a, b = (mac(cluster[name].MAC()) for name in (sender, receiver))
+        try:
+            _settle(t, tap, cluster, "your bridge")
+        finally:
+            _raise_failures(t, attachment)
+        a, b = (b"\x0a\x58\xfe" + t.random.randbytes(3) for _ in range(2))
         first, *rest = (_numbered(b if n else a, a if n else b, n, t) for n in range(21))
         tap.send(receiver, first)
-        seen = tap.collect(lambda seen: {s.host for s in seen if s.frame == first} >= {sender, *others}, DEADLINE)
+        seen = tap.collect(_reached(first, {sender, *others}), DEADLINE)
         reached = {s.host for s in seen if s.frame == first}
         _raise_failures(t, attachment)
         if reached != {sender, *others}:
@@ -59,7 +80,7 @@ def third_pods_see_nothing(t: BridgeTrial) -> None:
             tap.send(sender, frame)
         last = _numbered(BROADCAST, a, 99, t)
         tap.send(sender, last)  # what was sent before it has arrived when this one has
-        seen = tap.collect(lambda seen: {s.host for s in seen if s.frame == last} >= {receiver, *others}, DEADLINE)
+        seen = tap.collect(_reached(last, {receiver, *others}), DEADLINE)
         _raise_failures(t, attachment)
         _judge_private(t, seen, rest, sender, receiver)
 
@@ -78,6 +99,12 @@ def _judge_private(t: BridgeTrial, seen: list[Seen], sent: list[bytes], sender: 
     t.transcript.say(f"{sender} -> {receiver}, {len(sent)} frames: seen by {receiver}, and by nobody else")
 
 
+@STEP.check(
+    "live-kernel",
+    "the same frames leave by the same ports as from the kernel's bridge",
+    1,
+    "The kernel's bridge follows the same standard: where it sends a frame, yours sends it.",
+)
 def as_the_kernel(t: BridgeTrial) -> None:
     count = t.random.randrange(4, 6)
     names = t.random.sample(_NAMES, count)
@@ -121,26 +148,48 @@ def _replay(t: BridgeTrial, cluster: Cluster, trace: list[tuple[str, bytes]], wh
     """Which pods each frame reaches. A broadcast after each frame shows when it has got wherever it goes."""
     reached = []
     with Tap(cluster.pods) as tap:
+        _settle(t, tap, cluster, whose)
         for number, (sender, frame) in enumerate(trace):
-            marker = _numbered(
-                BROADCAST, b"\x0a\x58\xff" + bytes([cluster.pods.index(cluster[sender])]) * 3, 1000 + number, t
-            )
+            marker = _marker(t, cluster, sender, number)
             tap.send(sender, frame)
             tap.send(sender, marker)
             everyone = {pod.name for pod in cluster.pods} - {sender}
-            # A port that has just come up may not forward yet: the marker is what is waited for, and sent again.
-            seen = tap.collect(
-                lambda seen, m=marker, e=everyone: {s.host for s in seen if s.frame == m} >= e, DEADLINE
-            )  # type: ignore[misc]
-            missing = everyone - {s.host for s in seen if s.frame == marker}
-            if missing:
-                t.transcript.wrong(f"{whose}: a broadcast from {sender} does not reach {_to(missing)}")
-                raise Failed(
-                    f"A broadcast from {sender} did not reach {_to(missing)} through {whose} in {DEADLINE:g} s."
-                )
+            seen = tap.collect(_reached(marker, everyone), DEADLINE)
+            _raise_if_missing(t, everyone - {s.host for s in seen if s.frame == marker}, sender, whose)
             reached.append({s.host for s in seen if s.frame == frame})
     t.transcript.say(f"{len(trace)} frames through {whose}")
     return reached
+
+
+def _settle(t: BridgeTrial, tap: Tap, cluster: Cluster, whose: str) -> None:
+    """Wait until a broadcast from each pod reaches all others: cables that have just been plugged in lose some."""
+    names = {pod.name for pod in cluster.pods}
+    for sender in sorted(names):
+        until = time.monotonic() + DEADLINE
+        missing = names - {sender}
+        while missing and time.monotonic() < until:
+            marker = _marker(t, cluster, sender, -1)
+            tap.send(sender, marker)
+            seen = tap.collect(_reached(marker, missing), 0.2)
+            missing -= {s.host for s in seen if s.frame == marker}
+        _raise_if_missing(t, missing, sender, whose)
+
+
+def _marker(t: BridgeTrial, cluster: Cluster, sender: str, number: int) -> bytes:
+    """A broadcast from a station at `sender` that sends nothing else."""
+    station = b"\x0a\x58\xff" + bytes([cluster.pods.index(cluster[sender])]) * 3
+    return _numbered(BROADCAST, station, 1000 + number, t)
+
+
+def _raise_if_missing(t: BridgeTrial, missing: set[str], sender: str, whose: str) -> None:
+    if missing:
+        t.transcript.wrong(f"{whose}: a broadcast from {sender} does not reach {_to(missing)}")
+        raise Failed(f"A broadcast from {sender} did not reach {_to(missing)} through {whose} in {DEADLINE:g} s.")
+
+
+def _reached(frame: bytes, hosts: set[str]) -> Callable[[list[Seen]], bool]:
+    """Whether a frame has been seen at all these hosts."""
+    return lambda seen: {s.host for s in seen if s.frame == frame} >= hosts
 
 
 def _numbered(destination: bytes, source: bytes, number: int, t: BridgeTrial) -> bytes:

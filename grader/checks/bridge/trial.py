@@ -1,10 +1,9 @@
 """What the checks of the bridge are written in: stations that send frames, and what must come out."""
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from grader.check import Failed, Handle, Subject, Trial
+from grader.check import Failed, Handle, Trial
 from podpath.datapath import Frames
 from podpath.packets import BROADCAST, differences, ethernet, hexdump, mac_text
 
@@ -148,11 +147,6 @@ class BridgeTrial(Trial):
 
     def _clock(self) -> str:
         return f"t={self.now - self.start:g} s  "
-
-
-def bridge_trial(subject: Subject, numbers: random.Random) -> BridgeTrial:
-    """What `grader.check.run` makes a trial with."""
-    return BridgeTrial(subject, numbers)
 
 
 def _ports(sent: Frames) -> str:

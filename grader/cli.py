@@ -1,0 +1,191 @@
+"""What stands behind ./lab, once the machine is set up.
+
+It lives here and not in podpath because it uses both, and podpath must not know of the grader.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from podpath import doctor, sandbox
+
+TOP = Path(__file__).parent.parent
+WORK = TOP / "work"
+FIRST_PAGE = "notebooks/02-bridge.ipynb"
+
+
+def main() -> int:
+    """Run one subcommand; the exit status."""
+    arguments = _parser().parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except sandbox.NoSandbox as error:
+        return _complain(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./lab", description="podpath: build Kubernetes networking yourself")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    start = commands.add_parser("start", help="set up, and start JupyterLab on this machine")
+    start.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    start.add_argument("--port", type=int, default=8888, help="the port to listen on (8888, or the next free one)")
+    start.set_defaults(run=_start)
+
+    check = commands.add_parser("check", help="grade a notebook or a .py file, as a teacher's machine would")
+    check.add_argument("lab", metavar="LAB", help="such as 02, bridge or 02-bridge")
+    check.add_argument("file", metavar="FILE", type=Path)
+    check.add_argument("--json", action="store_true", help="print the report as JSON, and nothing else")
+    check.add_argument("--seed", type=int, help="repeat the run that had this seed")
+    check.set_defaults(run=_check)
+
+    test = commands.add_parser("test", help="run podpath's own tests", add_help=False)
+    test.add_argument("rest", nargs=argparse.REMAINDER, help="for pytest")
+    test.set_defaults(run=_test)
+
+    examine = commands.add_parser("doctor", help="what this machine has, what it lacks, and what to do")
+    examine.set_defaults(run=_doctor)
+
+    bench = commands.add_parser("bench", help="measure speed, as ratios of two things run side by side")
+    bench.add_argument("--json", action="store_true")
+    bench.set_defaults(run=_bench)
+
+    python = commands.add_parser("python", help="run a Python script in a sandbox", add_help=False)
+    python.add_argument("rest", nargs=argparse.REMAINDER)
+    python.set_defaults(run=_python)
+    return parser
+
+
+def _complain(text: str) -> int:
+    print(f"podpath: {text}", file=sys.stderr)
+    return 1
+
+
+def _execute(argv: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    os.execv(argv[0], argv)
+
+
+# -- start
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    from grader.release import copy_exercises
+
+    try:
+        for path in copy_exercises(WORK):
+            print(f"podpath: your copy of the exercise is {path.relative_to(TOP)}")
+    except OSError as error:
+        return _complain(f"your copies of the exercises cannot be made in {WORK}: {error.strerror}")
+    try:
+        print(f"podpath: {doctor.prove()}")
+    except RuntimeError as error:
+        return _complain(str(error))
+    port = _free_port(arguments.port)
+    token = secrets.token_hex(24)
+    address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
+    if os.fork() == 0:
+        _announce(address, port)
+    os.environ["JUPYTER_TOKEN"] = token
+    _execute(
+        [
+            *(sys.executable, "-m", "jupyterlab"),
+            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *(f"--ServerApp.root_dir={TOP}", f"--LabApp.default_url=/lab/tree/{FIRST_PAGE}"),
+            *("--ServerApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
+            *(["--allow-root"] if os.geteuid() == 0 else []),
+            *(["--no-browser"] if arguments.no_browser else []),
+        ]
+    )
+
+
+def _free_port(wanted: int) -> int:
+    for port in range(wanted, min(wanted + 50, 65536)):
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            candidate.bind(("127.0.0.1", port))
+            return port
+    raise SystemExit(f"podpath: no port from {wanted} on is free; name another with --port")
+
+
+def _announce(address: str, port: int) -> NoReturn:
+    """In a child of what becomes JupyterLab: say where it is, once it answers."""
+    parent, until = os.getppid(), time.monotonic() + 120
+    while os.getppid() == parent and time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                print(f"podpath: JupyterLab is at {address}\npodpath: Ctrl-C stops it", flush=True)
+                break
+            probe.settimeout(0.1)
+            with contextlib.suppress(TimeoutError, OSError):
+                probe.recv(1)
+    os._exit(0)
+
+
+# -- the others
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from grader import checks, grade, solution
+
+    try:
+        lab = checks.find(arguments.lab)
+    except KeyError as error:
+        return _complain(str(error.args[0]))
+    seed = grade.new_seed() if arguments.seed is None else arguments.seed
+    if not arguments.file.exists():
+        return _complain(f"there is no file {arguments.file}")
+    try:
+        report = grade.grade(lab, solution.read(arguments.file, lab), seed)
+    except solution.Unreadable as error:
+        report = grade.refused(lab, seed, str(error))
+    print(json.dumps(report.as_json(), indent=1) if arguments.json else report)
+    return 0 if report.points == report.max_points else 1
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    bad = False
+    for finding in doctor.examine():
+        print(f"{'ok     ' if finding.present else 'MISSING'} {finding.name:10} {finding.purpose}")
+        if not finding.present:
+            bad = bad or finding.needed
+            print(f"        affects: {_labs(finding)}\n        do: {finding.remedy}")
+    if not bad:
+        try:
+            print(f"ok      {doctor.prove()}")
+        except RuntimeError as error:
+            return _complain(str(error))
+    return int(bad)
+
+
+def _labs(finding: doctor.Finding) -> str:
+    if finding.needed:
+        return "all labs"
+    there = {path.name[:2] for path in (TOP / "notebooks").glob("*.ipynb")}
+    named = [f"lab {number}" + ("" if number in there else " (to come)") for number in finding.labs]
+    return ", ".join(named) or "no lab"
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    os.chdir(TOP)
+    _execute([sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", *arguments.rest])
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    _execute([sys.executable, str(TOP / "benchmarks/run.py"), *(["--json"] if arguments.json else [])])
+
+
+def _python(arguments: argparse.Namespace) -> int:
+    argv = sandbox.command([sys.executable, *arguments.rest])
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
