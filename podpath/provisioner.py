@@ -21,22 +21,22 @@ class SandboxProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_cli
     _sockets: str | None = None
     _lifeline: int | None = None
 
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+    async def pre_launch(self, **kwargs: Any) -> Any:
         manager = self.parent
         if self._sockets is None:
             # Not beside the connection file: the path of a unix socket may only have 107 bytes.
             self._sockets = tempfile.mkdtemp(prefix="podpath-")
             manager.transport, manager.ip = "ipc", f"{self._sockets}/k"
-        kwargs = await super().pre_launch(**kwargs)
-        # In its own pid namespace the kernel cannot watch its parent, and would take pid 1 for "my parent died".
-        kwargs["env"].pop("JPY_PARENT_PID", None)
-        return kwargs
+        return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         self._cut_lifeline()
         reading, self._lifeline = os.pipe()
         kwargs["pass_fds"] = (*kwargs.get("pass_fds", ()), reading)
         try:
+            # A kernel ends when its parent is another than it was told, or pid 1, as it is in the sandbox. That pid 1
+            # is its parent is the one thing that it takes for "there is nothing to watch".
+            cmd = ["env", "JPY_PARENT_PID=1", *cmd]
             return await super().launch_kernel(sandbox.command(cmd, reading), **kwargs)
         finally:
             os.close(reading)

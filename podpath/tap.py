@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,12 +13,16 @@ from podpath import netns
 from podpath.host import Host
 
 
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h
+
+
 @dataclass(frozen=True)
 class Seen:
-    """A frame that arrived at a host."""
+    """A frame that arrived at a host, at `time` (seconds; the kernel's own stamp)."""
 
     host: str
     frame: bytes
+    time: float
 
 
 class Tap:
@@ -31,7 +36,9 @@ class Tap:
         self._sockets: dict[str, socket.socket] = {}
         for host in hosts:
             with netns.inside(host.netns):
-                self._sockets[host.name] = self._stack.enter_context(netns.packet_socket(interface))
+                opened = self._stack.enter_context(netns.packet_socket(interface))
+            opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            self._sockets[host.name] = opened
 
     def __enter__(self) -> Self:
         return self
@@ -44,11 +51,16 @@ class Tap:
         self._sockets[host].send(frame)
 
     def collect(self, enough: Callable[[list[Seen]], bool], deadline: float) -> list[Seen]:
-        """What arrives until `enough` says of all of it so far that it is, or `deadline` seconds have passed."""
+        """What arrives until `enough` says of all of it so far that it is, or `deadline` seconds have passed.
+
+        In the order of arrival, over all hosts.
+        """
         seen: list[Seen] = []
         names = {opened: name for name, opened in self._sockets.items()}
         until = time.monotonic() + deadline
         while not enough(seen) and (left := until - time.monotonic()) > 0:
             for opened in select.select(list(names), [], [], left)[0]:
-                seen.append(Seen(names[opened], opened.recv(65535)))
-        return seen
+                frame, ancillary, _, _ = opened.recvmsg(65535, 64)
+                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+                seen.append(Seen(names[opened], frame, seconds + nanoseconds / 1e9))
+        return sorted(seen, key=lambda one: one.time)

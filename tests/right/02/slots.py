@@ -1,4 +1,4 @@
-"""Uses __slots__, and takes a station out of its dict to put it back at the end, so that the oldest is first."""
+"""Uses __slots__, and puts a station that speaks at the end of its dict, so that the oldest comes first."""
 
 
 class LearningBridge:

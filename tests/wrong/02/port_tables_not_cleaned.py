@@ -37,7 +37,7 @@ class LearningBridge:
     def has_room(self, now):
         if self.size() >= LIMIT:
             for port, stations in self.behind.items():
-                self.behind[port] = {mac: heard for mac, heard in stations.items() if now - heard <= self.ageing}
+                self.behind[port] = {mac: at for mac, at in stations.items() if now - at <= self.ageing}
         return self.size() < LIMIT
 
     def size(self):
