@@ -12,7 +12,6 @@ from typing import Self
 from podpath import netns
 from podpath.host import Host
 
-
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 
 
