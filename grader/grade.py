@@ -59,7 +59,7 @@ def _failed(check: Check, why: str) -> Result:
 def main() -> None:
     """Read an order on stdin, write the report on stdout."""
     order = json.load(sys.stdin)
-    cells = [Cell(label, source) for label, source in order["cells"]]
+    cells = [Cell(*fields) for fields in order["cells"]]
     report = grade_here(checks.find(order["lab"]), cells, order["seed"])
     json.dump(report.as_json(), sys.stdout)
 

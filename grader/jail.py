@@ -28,10 +28,15 @@ _BATCH = 256  # frames handed over in one message
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of the learner's program. `label` is what people are told it is: "cell 4"."""
+    """A piece of the learner's program. `label` is what people are told it is: "cell 4".
+
+    A cell of a notebook leaves behind what it defined before it failed. With `whole`, as for a .py file that cannot be
+    imported, there is nothing left of one that fails.
+    """
 
     label: str
     source: str
+    whole: bool = False
 
 
 class Jail:
@@ -93,7 +98,7 @@ class Jail:
                 pass_fds=(theirs.fileno(),),
             )
         self._channel = ours
-        cells = [[cell.label, cell.source] for cell in self.cells]
+        cells = [[cell.label, cell.source, cell.whole] for cell in self.cells]
         try:
             reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
         except LearnerError as error:

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from podpath.datapath import TICK, NotFrames, plain_frames
@@ -43,19 +44,29 @@ class Child:
     """The learner's program, and the datapaths that were made of its class."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.names: dict[str, Any] = {}
         self.datapaths: list[Any] = []
 
-    def load(self, cells: list[list[str]]) -> dict[str, Any]:
-        """Run the cells, each on its own: an error in one does not keep the others from running, as in Jupyter."""
+    def load(self, cells: list[tuple[str, str, bool]]) -> dict[str, Any]:
+        """Run the cells, each on its own: an error in one does not keep the others from running, as in Jupyter.
+
+        A file is not run as the main program: what it does under `if __name__ == "__main__"` is not for us.
+        """
         errors = []
-        for label, source in cells:
+        name = "submission" if any(whole for _, _, whole in cells) else "__main__"
+        module = sys.modules[name] = ModuleType(name)  # where dataclasses, among others, look a class's module up
+        self.names = module.__dict__
+        for label, source, whole in cells:
             file = f"<{label}>"
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+            before = dict(self.names)
             try:
                 exec(compile(source, file, "exec"), self.names)
             except BaseException as error:
                 errors.append(f"{label}: {explain(error)}")
+                if whole:
+                    self.names.clear()
+                    self.names.update(before)
         return {"errors": errors}
 
     def make(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:

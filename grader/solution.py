@@ -36,7 +36,7 @@ def read(path: Path, lab: Lab) -> list[Cell]:
     except UnicodeDecodeError:
         raise Unreadable(f"{path.name} is not text in UTF-8") from None
     if path.suffix == ".py":
-        return [Cell(path.name, text)]
+        return [Cell(path.name, text, whole=True)]
     try:
         return from_notebook(json.loads(text), lab)
     except (ValueError, RecursionError):

@@ -27,6 +27,8 @@ def explain(error: BaseException, call: str = "") -> str:
     said = _last_line(error)
     if isinstance(error, NotImplementedError):
         return f"{name or 'this'} is not written yet: `raise NotImplementedError()` is still there\n{lines}".rstrip()
+    if isinstance(error, SystemExit):
+        return f"{name or 'the code'} called sys.exit or exit, which ends the whole program\n{lines}".rstrip()
     if isinstance(error, SyntaxError):
         where = f"line {error.lineno}: {(error.text or '').strip()}"
         return f"Python cannot read the code: {error.msg}\n  {where}"

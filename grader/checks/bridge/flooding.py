@@ -19,8 +19,8 @@ STEP = Step("Step 1: flood")
 )
 def flood_unknown(t: BridgeTrial) -> None:
     bridge = t.bridge()
-    a, b, c = t.station("A"), t.station("B"), t.station("C")
-    here, there = t.pick(2)
+    a, b = t.station("A"), t.station("B")
+    here = t.pick(1)[0]
     t.flood(bridge, here, t.frame(a, b))
     for _ in range(2):
         t.wait(1, bridge)
@@ -28,12 +28,11 @@ def flood_unknown(t: BridgeTrial) -> None:
             bridge,
             here,
             t.frame(a, b),
-            (
-                "B has still not spoken, but the frame now left by {got}. Flood until it does: "
-                "that it was flooded before tells nothing about where B is."
-            ),
+            "B has still not spoken, but the frame now left by {got}. Flood it every time until B speaks: that it was "
+            "flooded before tells nothing about where B is.",
         )
-    t.flood(bridge, there, t.frame(c, b))
+    for port, name in zip(t.ports, "CDEFGHI", strict=False):
+        t.flood(bridge, port, t.frame(t.station(name), b))
     alone = t.bridge(ports=1)
     t.arrive(alone, t.ports[0], t.frame(a, b), [])
 
@@ -51,21 +50,20 @@ def flood_group(t: BridgeTrial) -> None:
     a, b = t.station("A"), t.station("B")
     groups = [
         BROADCAST,
-        t.station("all IPv4 hosts", mac("01:00:5e:00:00:01")),
-        t.station("all IPv6 hosts", mac("33:33:00:00:00:01")),
+        t.station("the group of all IPv4 hosts", mac("01:00:5e:00:00:01")),
+        t.station("the group of all IPv6 hosts", mac("33:33:00:00:00:01")),
         t.station("a group", bytes([t.random.randrange(16) * 16 + 9]) + t.random.randbytes(5)),
     ]
     t.random.shuffle(groups)
     for group in groups:
+        kind = "a broadcast" if group == BROADCAST else "a multicast"
         for station, port in zip((a, b), t.pick(2), strict=True):
             t.flood(
                 bridge,
                 port,
                 t.frame(station, group),
-                (
-                    f"A frame to {t.name(group)} left by {{got}}: it must reach every port "
-                    f"but {port}, where it came from."
-                ),
+                f"This is {kind} frame, to {t.name(group)}, and it left by {{got}}. It must leave by every port but {port}, "
+                "the port it arrived on.",
             )
 
 

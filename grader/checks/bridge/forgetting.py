@@ -23,14 +23,14 @@ def ageing(t: BridgeTrial) -> None:
 def _one_ageing(t: BridgeTrial, ageing: float | None) -> None:
     life = 300.0 if ageing is None else ageing
     bridge = t.bridge(ageing=ageing)
-    made = "by default" if ageing is None else "as it was made with"
-    a, b, c = t.station("A"), t.station("B"), t.station("C")
+    made = "by default" if ageing is None else "the ageing argument"
+    a, b, c, d = (t.station(name) for name in "ABCD")
     here, there, third = t.pick(3)
 
     def early(since: float) -> str:
         return (
-            f"A spoke {since:g} s ago, and frames to it left by {{got}}: it was forgotten too soon. "
-            f"An entry lives for {life:g} s here ({made}), and every frame from A starts them anew."
+            f"A spoke {since:g} s ago and is still known, but frames to it left by {{got}}: it was forgotten too soon. An "
+            f"entry lives for {life:g} s here ({made}), and every frame from A restarts its timer."
         )
 
     t.flood(bridge, here, t.frame(a, BROADCAST))
@@ -40,23 +40,18 @@ def _one_ageing(t: BridgeTrial, ageing: float | None) -> None:
     t.arrive(bridge, here, t.frame(a, b), [there])
     t.wait(life - 1, bridge)
     t.arrive(bridge, third, t.frame(c, a), [here], early(life - 1))
+    t.flood(bridge, here, t.frame(d, BROADCAST))
     t.wait(2, bridge)
     t.flood(
         bridge,
         third,
         t.frame(c, a),
-        (
-            f"A has been silent for {life + 1:g} s, but frames to it still left by {{got}}. An entry "
-            f"lives for {life:g} s here ({made}). The only clock is `now`."
-        ),
+        f"A has been silent for {life + 1:g} s, but frames to it still left by {{got}}. An entry lives for {life:g} s here "
+        f"({made}), by the only clock there is, `now`.",
     )
-    t.arrive(
-        bridge,
-        there,
-        t.frame(b, c),
-        [third],
-        "C spoke just now, and was forgotten together with A: each entry has a time of its own.",
-    )
+    both = "was forgotten together with A, though it has spoken since: each station has its own timer."
+    t.arrive(bridge, there, t.frame(b, c), [third], f"C {both}")
+    t.arrive(bridge, third, t.frame(c, d), [here], f"D {both}")
 
 
 @STEP.check(
@@ -69,17 +64,26 @@ def _one_ageing(t: BridgeTrial, ageing: float | None) -> None:
 )
 def silence(t: BridgeTrial) -> None:
     bridge = t.bridge()
-    a, b = t.station("A"), t.station("B")
+    a, b, d = t.station("A"), t.station("B"), t.station("D")
     here, there = t.pick(2)
     t.flood(bridge, here, t.frame(a, BROADCAST))
     for _ in range(5):
         t.wait(55, bridge)
         t.arrive(bridge, there, t.frame(b, a), [here], "A is known, but a frame to it left by {got}.")
+        t.flood(bridge, here, t.frame(d, BROADCAST))
     t.wait(55, bridge)
     t.flood(
         bridge,
         there,
         t.frame(b, a),
-        "A has been silent for 330 s but is still in the table. Only frames from A keep its entry alive, not frames "
-        "to it.",
+        "A has been silent for 330 s but is still in the table. Only frames from A keep its entry alive: not frames to "
+        "it, and not frames from D, which is behind the same port.",
+    )
+    t.arrive(
+        bridge,
+        there,
+        t.frame(b, d),
+        [here],
+        "D spoke 55 s ago, but a frame to it left by {got}: it was forgotten together with A. Each station has its own "
+        "timer.",
     )

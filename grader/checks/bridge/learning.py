@@ -1,6 +1,6 @@
 """Step 2 of the bridge: behind which port a station is. IEEE 802.1D-2004, 7.7.1 and 7.8."""
 
-from grader.check import Step
+from grader.check import Handle, Step
 from grader.checks.bridge.trial import BridgeTrial
 from podpath.packets import BROADCAST, mac
 
@@ -17,48 +17,69 @@ STEP = Step("Step 2: learn")
     "MBR-01",
 )
 def learn_forward(t: BridgeTrial) -> None:
+    t.begin_at(0.0)  # as good a time as any: `if heard_at:` is a mistake
     bridge = t.bridge()
     a, b, c = t.station("A"), t.station("B"), t.station("C")
     here, there, third = t.pick(3)
-
-    def known(station: str, port: str) -> str:
-        return (
-            f"{station} has spoken on {port}, but a frame to it left by {{got}}. A hub sends every frame everywhere; a "
-            "bridge sends frames to a station that has spoken to its port, and to no other."
-        )
-
-    t.flood(bridge, here, t.frame(a, b))
-    t.flood(
-        bridge,
-        third,
-        t.frame(c, b),
-        (
-            "B has never sent a frame, but a frame to it left by {got} only. Learn where the "
-            "source of a frame is, not its destination: the header is destination (6 bytes), source (6), type (2)."
-        ),
-    )
-    t.arrive(bridge, there, t.frame(b, a), [here], known("A", here))
-    t.arrive(bridge, here, t.frame(a, b), [there], known("B", there))
-    t.arrive(bridge, there, t.frame(b, c), [third], known("C", third))
+    _only_the_source_is_learned(t, bridge, (a, b, c), (here, there, third))
+    for _ in range(3):
+        t.arrive(bridge, there, t.frame(b, a), [here], _known("A", here))
+        t.arrive(bridge, there, t.frame(b, a), [here], _known("A", here))
+        t.arrive(bridge, here, t.frame(a, b), [there], _known("B", there))
+    t.arrive(bridge, there, t.frame(b, c), [third], _known("C", third))
     neighbour = t.station("D")
     t.flood(bridge, here, t.frame(neighbour, BROADCAST))
-    both = f"Several stations may be behind one port ({here} has A and D): remember each of them."
-    t.arrive(bridge, there, t.frame(b, neighbour), [here], known("D", here))
-    t.arrive(bridge, there, t.frame(b, a), [here], both)
-    for name, twin in (("E", a[:3] + b[3:]), ("F", c[:3] + a[3:])):
-        t.station(name, twin)
-        t.flood(bridge, third, t.frame(twin, BROADCAST))
-        mixed = f"{name} and A were mixed up: all six bytes of an address tell two stations apart."
-        t.arrive(bridge, there, t.frame(b, a), [here], mixed)
-        t.arrive(bridge, there, t.frame(b, twin), [third], mixed)
-    second = t.bridge(ports=len(t.ports))
+    both = (
+        f"A and D are behind the same port, {here}, but a frame to {{of}} left by {{{{got}}}}. Remember each of them."
+    )
+    t.arrive(bridge, there, t.frame(b, neighbour), [here], _known("D", here))
+    t.arrive(bridge, there, t.frame(b, a), [here], both.format(of="A"))
+    t.arrive(bridge, there, t.frame(b, neighbour), [here], both.format(of="D"))
+    _all_six_bytes_count(t, bridge, (a, here), (b, there), third)
+    second = t.bridge(names=t.ports)
     t.flood(
         second,
-        t.ports[0],
+        there,
         t.frame(b, a),
-        "A second bridge, just made, already knows A: the two objects share one table. Make the table in __init__, "
-        "as self.table, not in the body of the class.",
+        "A second bridge, just made, already knows A: the two bridges share one table. Make the table in __init__, as "
+        "self.table, not in the body of the class.",
     )
+
+
+def _known(station: str, port: str) -> str:
+    return (
+        f"{station} has spoken on {port}, but a frame to it left by {{got}}. A hub sends every frame everywhere; a bridge "
+        "sends frames to a station that has spoken to its port, and to no other."
+    )
+
+
+def _only_the_source_is_learned(
+    t: BridgeTrial, bridge: Handle, stations: tuple[bytes, ...], ports: tuple[str, ...]
+) -> None:
+    a, b, c = stations
+    here, _, third = ports
+    silent = (
+        "B has never sent a frame, but a frame to it left by {got}, not by every port but its own. Learn where the source "
+        "of a frame is, not its destination: the header is destination (6 bytes), source (6), type (2)."
+    )
+    t.flood(bridge, here, t.frame(a, b), silent)
+    t.flood(bridge, third, t.frame(c, b), silent)
+
+
+def _all_six_bytes_count(
+    t: BridgeTrial, bridge: Handle, original: tuple[bytes, str], asking: tuple[bytes, str], elsewhere: str
+) -> None:
+    """Stations whose addresses differ from A's in one byte only. A station and its port each, and a port for those."""
+    a, home = original
+    b, there = asking
+    for place in range(6):
+        twin = bytes(byte ^ (0x10 if i == place else 0) for i, byte in enumerate(a))
+        name = f"A{place + 1}"
+        t.station(name, twin)
+        t.flood(bridge, elsewhere, t.frame(twin, BROADCAST))
+        mixed = f"{name} and A were mixed up: all six bytes of an address tell two stations apart."
+        t.arrive(bridge, there, t.frame(b, a), [home], mixed)
+        t.arrive(bridge, there, t.frame(b, twin), [elsewhere], mixed)
 
 
 @STEP.check(
@@ -112,10 +133,14 @@ def moved(t: BridgeTrial) -> None:
     bridge = t.bridge()
     a, b = t.station("A"), t.station("B")
     watcher, *places = t.pick(4)
+    t.flood(bridge, watcher, t.frame(b, BROADCAST))
     previous = ""
-    for place in [*places, places[0]]:
+    for number, place in enumerate([*places, *places]):
         t.wait(t.random.choice([0.5, 1, 20]), bridge)
-        t.flood(bridge, place, t.frame(a, BROADCAST))
+        if number % 2:
+            t.arrive(bridge, place, t.frame(a, b), [watcher])
+        else:
+            t.flood(bridge, place, t.frame(a, BROADCAST))
         t.arrive(
             bridge,
             watcher,
@@ -144,8 +169,10 @@ def group_source(t: BridgeTrial) -> None:
     here, there = t.pick(2)
     groups = [
         BROADCAST,
-        t.station("a group", mac("01:00:5e:00:00:fb")),
-        t.station("another", b"\x03" + t.random.randbytes(5)),
+        t.station("an IPv4 group", mac("01:00:5e:00:00:fb")),
+        t.station("another IPv4 group", mac("01:00:5e:00:00:02")),
+        t.station("an IPv6 group", mac("33:33:00:00:00:01")),
+        t.station("a group", bytes([t.random.randrange(32, 64) * 4 + 1]) + t.random.randbytes(5)),
     ]
     for group in groups:
         t.whatever(bridge, here, t.frame(group, b))
@@ -158,11 +185,12 @@ def group_source(t: BridgeTrial) -> None:
                 f"{{got}}. Group addresses (lowest bit of the first byte set) are never a station."
             ),
         )
-    own = [
-        bytes([t.random.randrange(64) * 4 + 2]) + t.random.randbytes(4) + b"\x02",
-        b"\x00\x16" + t.random.randbytes(3) + b"\xff",
+    unicast = [
+        bytes([t.random.randrange(32) * 4 + 2]) + t.random.randbytes(4) + b"\x02",
+        bytes([t.random.randrange(32, 64) * 4 + 2]) + t.random.randbytes(4) + b"\xff",
+        b"\x00\x16" + t.random.randbytes(3) + b"\x01",
     ]
-    for name, address in zip("VW", own, strict=True):
+    for name, address in zip("VWX", unicast, strict=True):
         t.station(name, address)
         t.flood(bridge, here, t.frame(address, BROADCAST))
         t.arrive(

@@ -25,7 +25,8 @@ def reserved(t: BridgeTrial) -> None:
             bridge,
             here,
             t.frame(a, mac(address)),
-            f"{address} is not reserved: only 01:80:c2:00:00:00 to 0f are. It is a multicast address as any other: flood.",
+            f"{address} is outside the reserved block, which is 01:80:c2:00:00:00 to 0f, but the frame left by {{got}}. It is "
+            "a multicast address as any other: flood.",
         )
     for last in t.random.sample(range(16), 16):
         reserved_one = bytes([1, 0x80, 0xC2, 0, 0, last])
@@ -53,31 +54,22 @@ def full_table(t: BridgeTrial) -> None:
     crowd = _crowd(t)
     watcher, other, *_ = t.ports
     w = t.station("W", crowd[watcher][0])
-    arriving = [(port, t.frame(s, BROADCAST, b"")) for port, stations in crowd.items() for s in stations]
-    t.arrive_all(bridge, arriving, f"{len(arriving)} stations speak, each to everyone")
+    arriving = [
+        (port, t.frame(s, BROADCAST, b""), [p for p in t.ports if p != port])
+        for port, stations in crowd.items()
+        for s in stations
+    ]
+    t.arrive_all(bridge, arriving, f"{len(arriving)} stations speak, each to everyone: each frame is flooded")
     everyone = [(s, port) for port, stations in crowd.items() if port != watcher for s in stations]
-    for station, port in [everyone[0], everyone[-1], *t.random.sample(everyone, 6)]:
-        t.arrive(bridge, watcher, t.frame(w, station), [port], f"The table must have room for {CAPACITY} stations.")
-    new = t.station("N")
-    old, where = next((s, port) for s, port in everyone if port != other)
-    t.arrive(
-        bridge,
-        other,
-        t.frame(new, old),
-        [where],
-        (
-            "The table is full, and a frame from a new station to a known one left by {got}. "
-            "That the source is not learned does not change where the frame goes."
-        ),
+    room = f"There must be room for {CAPACITY} stations, but one of the first {CAPACITY} was not remembered."
+    _all_known(t, bridge, (w, watcher), everyone, room)
+    new = _new_ones_are_not_learned(t, bridge, (w, watcher), other, everyone)
+    gone = (
+        "The table was full when new stations spoke, and an old entry was lost: a frame to an old station left by {got}. "
+        "Existing entries stay."
     )
-    t.flood(
-        bridge,
-        watcher,
-        t.frame(w, new),
-        f"The table had {CAPACITY} entries, and one more station was learned. A full table learns nobody: or anyone could "
-        "fill the node's memory with made-up addresses.",
-    )
-    _old_ones_stay(t, bridge, watcher, w, everyone)
+    _all_known(t, bridge, (w, watcher), everyone, gone)
+    _may_move(t, bridge, (w, watcher), everyone)
     _room_after_ageing(t, bridge, watcher, other, w, new)
 
 
@@ -90,11 +82,44 @@ def _crowd(t: BridgeTrial) -> dict[str, list[bytes]]:
     return crowd
 
 
-def _old_ones_stay(t: BridgeTrial, bridge: Handle, watcher: str, w: bytes, everyone: list[tuple[bytes, str]]) -> None:
-    gone = "The table was full when a new station spoke, and an old one was forgotten for it. Entries that are alive stay."
-    for old, port in t.random.sample(everyone, 8):
-        t.arrive(bridge, watcher, t.frame(w, old), [port], gone)
-    (mover, origin), *_ = t.random.sample(everyone, 1)
+def _all_known(
+    t: BridgeTrial, bridge: Handle, asking: tuple[bytes, str], everyone: list[tuple[bytes, str]], why: str
+) -> None:
+    """A frame from W, which is `asking`, to each station reaches the port where it spoke, and no other."""
+    w, watcher = asking
+    arriving = [(watcher, t.frame(w, station, b""), [port]) for station, port in everyone]
+    t.arrive_all(bridge, arriving, f"W -> each of the {len(everyone)} on other ports: out of its port only", why)
+
+
+def _new_ones_are_not_learned(
+    t: BridgeTrial, bridge: Handle, asking: tuple[bytes, str], port: str, everyone: list[tuple[bytes, str]]
+) -> bytes:
+    """Three more stations speak on `port`; one of them."""
+    w, watcher = asking
+    for name in "KLN":
+        new = t.station(name)
+        old, where = t.random.choice([(s, p) for s, p in everyone if p != port])
+        t.arrive(
+            bridge,
+            port,
+            t.frame(new, old),
+            [where],
+            "The table is full, and a frame from a new station to a known one left by {got}. Existing entries stay, and "
+            "that the source is not learned changes nothing else: the frame is still forwarded.",
+        )
+        t.flood(
+            bridge,
+            watcher,
+            t.frame(w, new),
+            f"The table had {CAPACITY} entries, and one more station was learned. A full table learns nobody, and the "
+            "existing entries stay: or anyone could fill the node's memory with made-up addresses.",
+        )
+    return new
+
+
+def _may_move(t: BridgeTrial, bridge: Handle, asking: tuple[bytes, str], everyone: list[tuple[bytes, str]]) -> None:
+    w, watcher = asking
+    mover, origin = t.random.choice(everyone)
     t.station("M", mover)
     target = next(p for p in t.ports if p not in (origin, watcher))
     t.flood(bridge, target, t.frame(mover, BROADCAST))
@@ -103,8 +128,8 @@ def _old_ones_stay(t: BridgeTrial, bridge: Handle, watcher: str, w: bytes, every
         watcher,
         t.frame(w, mover),
         [target],
-        f"M is in the full table and moved from {origin} to {target}: an entry that is there may change, also when the "
-        "table is full.",
+        f"M is in the full table and moved from {origin} to {target}, but a frame to it left by {{got}}: existing entries "
+        "may change, also when the table is full.",
     )
 
 
@@ -117,7 +142,7 @@ def _room_after_ageing(t: BridgeTrial, bridge: Handle, watcher: str, other: str,
         other,
         t.frame(new, w),
         [watcher],
-        f"A station of the full table spoke again 150 s ago on {watcher} and was forgotten: an entry that is there is "
+        f"A station of the full table spoke again 150 s ago on {watcher} and was forgotten: existing entries are "
         "refreshed, also when the table is full.",
     )
     t.arrive(

@@ -1,6 +1,6 @@
 """What the checks of the bridge are written in: stations that send frames, and what must come out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from grader.check import Failed, Handle, Trial
@@ -23,17 +23,24 @@ class BridgeTrial(Trial):
 
     # -- what takes part
 
-    def bridge(self, ports: int | None = None, ageing: float | None = None) -> Handle:
-        """A new bridge of the learner's; its ports' names are in `self.ports`."""
-        count = self.random.randrange(4, 8) if ports is None else ports
-        stems = self.random.sample(["veth", "port", "lan", "to", "eth", "p", "if-"], 1) * count
-        numbers = self.random.sample(range(100), count)
-        self.ports = [f"{stem}{number}" for stem, number in zip(stems, numbers, strict=True)]
+    def begin_at(self, now: float) -> None:
+        """Start the clock at another time than a random one. Before anything happens."""
+        self.start = self.now = now
+
+    def bridge(
+        self, ports: int | None = None, ageing: float | None = None, names: Sequence[str] | None = None
+    ) -> Handle:
+        """A new bridge of the learner's; its ports' names are in `self.ports`: `names`, or others nobody can foresee."""
+        self.ports = list(names or self._port_names(ports or self.random.randrange(4, 8)))
         extra = {} if ageing is None else {"ageing": ageing}
         shown = "".join(f", {name}={value:g}" for name, value in extra.items())
         made = self.subject.make(self.ports, list(self.ports), **extra)
         self.transcript.say(f"LearningBridge([{', '.join(map(repr, self.ports))}]{shown})")
         return made
+
+    def _port_names(self, count: int) -> list[str]:
+        stem = self.random.choice(["veth", "port", "lan", "to", "eth", "p", "if-"])
+        return [f"{stem}{number}" for number in self.random.sample(range(100), count)]
 
     def pick(self, count: int) -> list[str]:
         """Some of the ports, each once, in random order."""
@@ -85,14 +92,16 @@ class BridgeTrial(Trial):
         bridge.receive(port, frame, self.now)
         self.transcript.say(f"{self._event(port, frame)}: forwarded or not, either will do")
 
-    def arrive_all(self, bridge: Handle, arriving: list[tuple[str, bytes]], what: str) -> None:
-        """Many broadcasts arrive at once; each must be flooded. `what` they are, in words."""
-        answers = bridge.receive_all([(port, frame, self.now) for port, frame in arriving])
-        for (port, frame), sent in zip(arriving, answers, strict=True):
-            wanted = sorted(p for p in self.ports if p != port)
+    def arrive_all(
+        self, bridge: Handle, arriving: list[tuple[str, bytes, list[str]]], what: str, why: str = ""
+    ) -> None:
+        """Many frames arrive at once: port, frame, and which ports must send it. `what` they are, in words."""
+        answers = bridge.receive_all([(port, frame, self.now) for port, frame, _ in arriving])
+        for (port, frame, expected), sent in zip(arriving, answers, strict=True):
+            wanted = sorted(expected)
             if sorted(sent) != [(p, frame) for p in wanted]:
-                self._judge(port, frame, wanted, sent, "")
-        self.transcript.say(f"{self._clock()}{what}: each flooded")
+                self._judge(port, frame, wanted, sent, why)
+        self.transcript.say(f"{self._clock()}{what}")
 
     # -- what is said about it
 
@@ -126,9 +135,12 @@ class BridgeTrial(Trial):
         if len(set(got)) < len(got):
             return f"The same frame was sent more than once out of one port: {_out(got)}."
         if wanted and not got:
-            return f"The frame was dropped. A frame {self._to(frame)} goes out of every port but its own."
+            return f"The frame was dropped. A frame {self._to(frame)} goes out of every other port."
         if missing:
-            return f"The frame reached {len(got)} of {len(wanted)} ports; {', '.join(missing)} went without."
+            return (
+                f"The frame reached {len(got)} of {len(wanted)} ports; {', '.join(missing)} went without. A frame "
+                f"{self._to(frame)} goes out of every other port."
+            )
         return f"The frame was {_out(got)}, but must be {_out(wanted)}."
 
     def _to(self, frame: bytes) -> str:

@@ -1,7 +1,7 @@
 """Takes every tick for a second, so that entries expire ten times too early.
 
 caught-by: ageing
-says: still known
+says: is still known
 cites: BR-20
 """
 

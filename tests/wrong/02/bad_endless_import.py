@@ -1,7 +1,7 @@
 """Loops for ever as soon as the file is loaded.
 
 caught-by: flood-unknown
-says: took too long
+says: still running
 """
 
 RESERVED = [bytes.fromhex("0180c20000") + bytes([last]) for last in range(16)]

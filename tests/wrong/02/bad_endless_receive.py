@@ -1,7 +1,7 @@
 """Loops for ever when it floods, because the loop variable never moves on.
 
 caught-by: flood-unknown
-says: took too long
+says: still running
 """
 
 MAX_ENTRIES = 4096

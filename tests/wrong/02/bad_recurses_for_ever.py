@@ -1,7 +1,7 @@
 """Calls itself for every other port when it floods, and never comes to an end.
 
 caught-by: flood-unknown
-says: maximum recursion depth
+says: calls itself without end
 """
 
 MAX_ENTRIES = 4096

@@ -1,7 +1,7 @@
 """Numbers the ports from 1 and sends to names such as port1, which do not exist.
 
 caught-by: flood-unknown
-says: not one of its ports
+says: which there is not
 """
 
 

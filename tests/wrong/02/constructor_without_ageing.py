@@ -1,7 +1,7 @@
 """Has a constructor that takes the ports but no ageing time.
 
 caught-by: ageing
-says: the ageing argument
+says: unexpected keyword argument 'ageing'
 cites: BR-20
 """
 

@@ -1,7 +1,7 @@
 """Unpacks the header without looking at the length, and raises struct.error on a short frame.
 
 caught-by: too-short
-says: drop it instead
+says: drop what is shorter
 cites: BR-25
 """
 

@@ -1,7 +1,7 @@
 """Drops broadcast and multicast, because no station has such an address.
 
 caught-by: flood-group
-says: a broadcast
+says: left by no port
 cites: BR-05
 """
 

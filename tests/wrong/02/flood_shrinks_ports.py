@@ -1,7 +1,7 @@
 """Removes the ingress port from its own list of ports when it floods, and never puts it back.
 
 caught-by: flood-unknown
-says: every other port
+says: flood it every time
 cites: BR-01
 """
 

@@ -1,7 +1,7 @@
 """Floods the addresses 01:80:c2:00:00:00 to :0f like any other multicast.
 
 caught-by: reserved
-says: not forwarded
+says: never forwarded
 cites: BR-17
 """
 

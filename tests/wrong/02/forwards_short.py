@@ -1,7 +1,7 @@
 """Forgets the two bytes of the EtherType, and so forwards frames of 12 and 13 bytes.
 
 caught-by: too-short
-says: too short
+says: no whole header
 cites: BR-25
 """
 

@@ -1,7 +1,7 @@
 """Repeats every frame out of every other port and learns nothing.
 
 caught-by: learn-forward
-says: spoke on
+says: a hub sends every frame everywhere
 """
 
 

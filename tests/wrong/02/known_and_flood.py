@@ -1,7 +1,7 @@
 """Sends a frame to the known port and then floods it as well.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 """
 
 RESERVED = [bytes.fromhex("0180c20000") + bytes([last]) for last in range(16)]

@@ -1,7 +1,7 @@
 """Learns the destination of a frame at the port that the frame arrived on.
 
 caught-by: learn-forward
-says: spoke on
+says: not its destination
 """
 
 MAX_ENTRIES = 4096

@@ -1,7 +1,7 @@
 """Learns from the source of a frame that is too short, before it drops that frame.
 
 caught-by: too-short
-says: nothing is learned
+says: too short teaches nothing
 cites: BR-25
 """
 

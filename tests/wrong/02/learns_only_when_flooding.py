@@ -1,7 +1,7 @@
 """Learns the source only of frames whose destination it does not know.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 cites: BR-01
 """
 

@@ -1,7 +1,7 @@
 """Takes the entry out of the table when it uses it, so that only one frame profits.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 """
 
 GROUP_BIT = 1 << 40

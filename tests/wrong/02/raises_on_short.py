@@ -1,7 +1,7 @@
 """Raises ValueError for a frame that is too short, where it should drop it quietly.
 
 caught-by: too-short
-says: drop it instead
+says: drop what is shorter
 cites: BR-25
 """
 

@@ -1,7 +1,7 @@
 """Ends the reserved range one too early and forwards 01:80:c2:00:00:0f.
 
 caught-by: reserved
-says: not forwarded
+says: never forwarded
 cites: BR-17
 """
 

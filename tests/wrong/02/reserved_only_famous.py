@@ -1,7 +1,7 @@
 """Keeps back the reserved addresses of STP, pause, LACP and LLDP only, and forwards the others.
 
 caught-by: reserved
-says: not forwarded
+says: never forwarded
 cites: BR-17
 """
 

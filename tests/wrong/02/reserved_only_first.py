@@ -1,7 +1,7 @@
 """Keeps back 01:80:c2:00:00:00 only, and forwards the other fifteen reserved addresses.
 
 caught-by: reserved
-says: not forwarded
+says: never forwarded
 cites: BR-17
 """
 

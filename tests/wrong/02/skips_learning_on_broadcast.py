@@ -1,7 +1,7 @@
 """Floods group frames before it gets to learning, so that an ARP request teaches it nothing.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 cites: BR-01
 """
 

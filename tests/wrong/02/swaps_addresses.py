@@ -1,7 +1,7 @@
 """Takes the first six bytes for the source and the next six for the destination.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 """
 
 GROUP_BIT = 1 << 40

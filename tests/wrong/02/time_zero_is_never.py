@@ -1,7 +1,7 @@
 """Takes a station that was heard at time 0.0 for one that was never heard.
 
 caught-by: learn-forward
-says: spoke on
+says: has spoken on
 """
 
 RESERVED = [bytes.fromhex("0180c20000") + bytes([last]) for last in range(16)]
