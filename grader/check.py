@@ -5,12 +5,17 @@ nor cares where it runs: in this process (`subject.py`) or in a jail (`jail.py`)
 transcript, and ends by returning, or by raising Failed with a sentence that helps.
 """
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from podpath.datapath import Frames
+
+_RULE = "\nThe rule: "  # between what happened and what should have
+_WIDTH = 100  # characters of a line of text in a terminal
 
 
 class Failed(Exception):
@@ -58,6 +63,7 @@ class Transcript:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.went_wrong = False
         self._steps = 0
 
     def say(self, text: str) -> None:
@@ -71,8 +77,19 @@ class Transcript:
 
     def wrong(self, text: str) -> None:
         """The step that did not."""
+        self.say(f"{text}   <-- here")
+        self.went_wrong = True
+
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """A step that goes as it should if the body does. What the body itself tells of a failure stands for it."""
+        try:
+            yield
+        except (Failed, LearnerError):
+            if not self.went_wrong:
+                self.wrong(text)
+            raise
         self.say(text)
-        self.lines[-1] = f"{self.lines[-1]}   <-- here"
 
 
 @dataclass
@@ -132,12 +149,21 @@ class Result:
     message: str
     transcript: list[str]
 
+    @property
+    def reason(self) -> str:
+        """The message without the rule."""
+        return self.message.split(_RULE)[0]
+
+    @property
+    def head(self) -> str:
+        """One line: whether it passed, its points, its name."""
+        return f"{'ok ' if self.passed else 'NO '} {self.points}/{self.max_points}  {self.name}"
+
     def __str__(self) -> str:
-        head = f"{'ok ' if self.passed else 'NO '} {self.points}/{self.max_points}  {self.name}"
         if self.passed:
-            return head
-        told = "\n".join(f"        {line}" for line in (*self.transcript, *self.message.splitlines()))
-        return f"{head}\n{told}"
+            return self.head
+        message = [part for line in self.message.splitlines() for part in textwrap.wrap(line, _WIDTH) or [""]]
+        return "\n".join([self.head, *(f"        {line}" for line in (*self.transcript, *message))])
 
 
 @dataclass(frozen=True)
@@ -167,13 +193,15 @@ class Report:
         }
 
     def __str__(self) -> str:
-        lines, step = [], ""
+        lines, step, reason = [f"lab {self.lab}, seed {self.seed}"], "", ""
         for result in self.checks:
             if result.step != step:
                 step = result.step
-                lines.append(f"\n{step}")
-            lines.append(f"  {result}")
-        return f"lab {self.lab}, seed {self.seed}{chr(10).join(lines)}\n\n{self.points} of {self.max_points} points"
+                lines += ["", step]
+            again = not result.passed and result.reason == reason
+            lines.append(f"  {result.head}\n        for the same reason" if again else f"  {result}")
+            reason = result.reason
+        return "\n".join([*lines, "", f"{self.points} of {self.max_points} points"])
 
 
 @dataclass(frozen=True)
@@ -210,10 +238,11 @@ def run(lab: Lab, check: Check, subject: Subject, seed: int) -> Result:
         check.run(trial)
         message = ""
     except Failed as failed:
-        message = f"{failed}\nThe rule: {check.rule}"
+        message = f"{failed}{_RULE}{check.rule}"
     except LearnerError as error:
-        trial.transcript.wrong("your code was asked, and could not answer")
-        message = f"{error}\nThe rule: {check.rule}"
+        if not trial.transcript.went_wrong:
+            trial.transcript.wrong("your code was asked, and could not answer")
+        message = f"{error}{_RULE}{check.rule}"
     printed = subject.printed()
     if message and printed:
         trial.transcript.note(f"your code printed:\n{printed}")

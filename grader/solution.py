@@ -27,35 +27,45 @@ def exercise(lab: Lab) -> Path:
 
 def read(path: Path, lab: Lab) -> list[Cell]:
     """The learner's program in a file. Raises Unreadable."""
-    try:
-        if path.stat().st_size > _TOO_LARGE:
-            raise Unreadable(f"{path.name} has more than {_TOO_LARGE >> 20} MB: clear its outputs and save it again")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Unreadable(f"{path.name} is not text in UTF-8") from None
     if path.suffix == ".py":
-        return [Cell(path.name, text, whole=True)]
+        return [Cell(path.name, _text(path), whole=True)]
+    return from_notebook(read_notebook(path), lab)
+
+
+def read_notebook(path: Path) -> Any:
+    """A notebook as plain data. Nothing is promised of it but that it has a list of cells. Raises Unreadable."""
+    text = _text(path)
     try:
-        return from_notebook(json.loads(text), lab)
+        notebook = json.loads(text)
     except (ValueError, RecursionError):
         raise Unreadable(
             f"{path.name} is no Jupyter notebook (it is not JSON). Save it from JupyterLab, or hand in a .py file"
         ) from None
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise Unreadable(f"{path.name} is JSON, but no Jupyter notebook: it has no list of cells")
+    return notebook
 
 
 def from_notebook(notebook: Any, lab: Lab) -> list[Cell]:
-    """The learner's cells of a notebook, in order. Raises Unreadable if it has none of a notebook's structure."""
-    ours = {_source(cell).strip() for cell in _code_cells(_own_exercise(lab)) if not is_solution(cell)}
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise Unreadable("this is JSON, but no Jupyter notebook: it has no list of cells")
+    """The learner's cells of a notebook, in order."""
+    ours = {source(cell).strip() for cell in _code_cells(_own_exercise(lab)) if not is_solution(cell)}
     found = []
     for number, cell in enumerate(_code_cells(notebook), start=1):
-        source = _source(cell)
-        if source.strip() and source.strip() not in ours:
-            found.append(Cell(f"code cell {number}", without_magics(source)))
+        text = source(cell)
+        if text.strip() and text.strip() not in ours:
+            found.append(Cell(f"code cell {number}", without_magics(text)))
     return found
+
+
+def source(cell: dict[str, Any]) -> str:
+    """The text of a cell, which JSON may hold as one string or as many; "" for anything else.
+
+    JSON can also hold half characters, which no file can: they become question marks.
+    """
+    value = cell.get("source")
+    parts = value if isinstance(value, list) else [value]
+    text = "".join(part for part in parts if isinstance(part, str))
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_solution(cell: Any) -> bool:
@@ -79,6 +89,14 @@ def _code_cells(notebook: Any) -> list[dict[str, Any]]:
     return [c for c in notebook["cells"] if isinstance(c, dict) and c.get("cell_type") == "code"]
 
 
-def _source(cell: dict[str, Any]) -> str:
-    source = cell.get("source", "")
-    return "".join(map(str, source)) if isinstance(source, list) else str(source)
+def _text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            raise Unreadable(f"{path.name} is no ordinary file")
+        if path.stat().st_size > _TOO_LARGE:
+            raise Unreadable(f"{path.name} has more than {_TOO_LARGE >> 20} MB: clear its outputs and save it again")
+        return path.read_text(encoding="utf-8-sig")  # some editors put a mark at the beginning
+    except OSError as error:
+        raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unreadable(f"{path.name} is not text in UTF-8") from None

@@ -16,7 +16,7 @@ def own_lines(error: BaseException, at_most: int = 4) -> str:
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith((*_OURS, *_LIBRARIES)):
             source = linecache.getline(frame.filename, frame.lineno or 0).strip()
-            shown.append(f"  line {frame.lineno} in {_place(frame.name)}: {source}\n")
+            shown.append(f"  line {frame.lineno}{_place(frame.name)}: {source}\n")
     return "".join(shown[-at_most:])
 
 
@@ -40,7 +40,7 @@ def explain(error: BaseException, call: str = "") -> str:
 
 
 def _place(name: str) -> str:
-    return "the cell" if name == "<module>" else f"{name}()"
+    return "" if name == "<module>" else f" in {name}()"
 
 
 def _last_line(error: BaseException) -> str:

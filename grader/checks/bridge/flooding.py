@@ -86,9 +86,9 @@ def unchanged(t: BridgeTrial) -> None:
     frames += [ethernet(b, a, ETH_IPV4, ip), ethernet(b, a, ETH_VLAN, tagged)]
     for frame in frames:
         t.flood(bridge, here, frame)
-    t.arrive(bridge, there, t.frame(b, a), [here])
+    t.reach(bridge, there, t.frame(b, a), here)
     for frame in frames:
-        t.arrive(bridge, here, frame, [there])
+        t.reach(bridge, here, frame, there)
 
 
 @STEP.check(
@@ -103,7 +103,7 @@ def too_short(t: BridgeTrial) -> None:
     a, b, c = t.station("A"), t.station("B"), t.station("C")
     here, there = t.pick(2)
     t.flood(bridge, here, t.frame(a, b, b""), "14 bytes are a whole header: such a frame is forwarded as any other.")
-    t.arrive(bridge, there, t.frame(b, a, b""), [here], "14 bytes are a whole header: such a frame is learned from.")
+    t.reach(bridge, there, t.frame(b, a, b""), here)
     for length in (13, 12, 7, 6, 1, 0):
         cut = t.frame(c, BROADCAST)[:length]
         t.arrive(bridge, there, cut, [], f"A frame of {length} bytes was sent on. It has no whole header: drop it.")

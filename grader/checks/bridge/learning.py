@@ -28,7 +28,7 @@ def learn_forward(t: BridgeTrial) -> None:
         t.arrive(bridge, here, t.frame(a, b), [there], _known("B", there))
     t.arrive(bridge, there, t.frame(b, c), [third], _known("C", third))
     neighbour = t.station("D")
-    t.flood(bridge, here, t.frame(neighbour, BROADCAST))
+    t.flood(bridge, here, t.frame(neighbour, BROADCAST, b""))
     both = (
         f"A and D are behind the same port, {here}, but a frame to {{of}} left by {{{{got}}}}. Remember each of them."
     )

@@ -42,7 +42,7 @@ def pods_ping(t: BridgeTrial) -> None:
         _raise_failures(t, attachment)
         if reached.missing:
             t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
-            t.transcript.note(f"{reached}\n\n{attachment.counters}")
+            t.transcript.note(str(reached))
             source, destination = reached.missing[0]
             raise Failed(
                 f"{source} pings {destination} through your bridge and gets no answer within {DEADLINE:g} s."

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from grader.check import Failed, Handle, Trial
+from grader.check import Failed, Handle, LearnerError, Trial
 from podpath.datapath import Frames
 from podpath.packets import BROADCAST, differences, ethernet, hexdump, mac_text
 
@@ -34,9 +34,8 @@ class BridgeTrial(Trial):
         self.ports = list(names or self._port_names(ports or self.random.randrange(4, 8)))
         extra = {} if ageing is None else {"ageing": ageing}
         shown = "".join(f", {name}={value:g}" for name, value in extra.items())
-        made = self.subject.make(self.ports, list(self.ports), **extra)
-        self.transcript.say(f"LearningBridge([{', '.join(map(repr, self.ports))}]{shown})")
-        return made
+        with self.transcript.step(f"LearningBridge([{', '.join(map(repr, self.ports))}]{shown})"):
+            return self.subject.make(self.ports, list(self.ports), **extra)
 
     def _port_names(self, count: int) -> list[str]:
         stem = self.random.choice(["veth", "port", "lan", "to", "eth", "p", "if-"])
@@ -68,40 +67,53 @@ class BridgeTrial(Trial):
     def wait(self, seconds: float, *bridges: Handle) -> None:
         """Time passes, with its ticks."""
         end = self.now + seconds
-        for bridge in bridges:
-            if sent := bridge.ticks(self.now, end):
-                raise Failed(f"tick() sent {_ports(sent)}: a learning bridge has nothing to say of its own accord.")
+        with self.transcript.step(f"{seconds:g} s pass"):
+            for bridge in bridges:
+                if sent := bridge.ticks(self.now, end):
+                    raise Failed(
+                        f"tick() sent {_ports(sent)}: a learning bridge has nothing to say of its own accord."
+                    )
         self.now = end
-        self.transcript.say(f"{seconds:g} s pass")
 
     def arrive(self, bridge: Handle, port: str, frame: bytes, expected: Iterable[str], why: str = "") -> None:
         """A frame arrives; exactly the `expected` ports must send it, unchanged, in any order.
 
         `why` is the message when others do; `{got}` in it stands for these. Without it the usual mistakes are named.
         """
-        wanted = sorted(expected)
-        sent = bridge.receive(port, frame, self.now)
-        self._judge(port, frame, wanted, sent, why)
+        self._judge(port, frame, sorted(expected), self._ask(bridge, port, frame), why)
+
+    def _ask(self, bridge: Handle, port: str, frame: bytes) -> Frames:
+        try:
+            return bridge.receive(port, frame, self.now)
+        except LearnerError:
+            self.transcript.wrong(f"{self._event(port, frame)}: your code failed")
+            raise
 
     def flood(self, bridge: Handle, port: str, frame: bytes, why: str = "") -> None:
         """A frame arrives, and every port but its own must send it."""
         self.arrive(bridge, port, frame, [p for p in self.ports if p != port], why)
 
+    def reach(self, bridge: Handle, port: str, frame: bytes, destination: str, why: str = "") -> None:
+        """A frame arrives; `destination` must be among the ports that send it, unchanged. Others may, for now."""
+        sent = self._ask(bridge, port, frame)
+        others = [p for p, _ in sent if p not in (port, destination)]
+        self._judge(port, frame, sorted({destination, *others}), sent, why)
+
     def whatever(self, bridge: Handle, port: str, frame: bytes) -> None:
         """A frame arrives, and what becomes of it is left to the bridge."""
-        bridge.receive(port, frame, self.now)
+        self._ask(bridge, port, frame)
         self.transcript.say(f"{self._event(port, frame)}: forwarded or not, either will do")
 
     def arrive_all(
         self, bridge: Handle, arriving: list[tuple[str, bytes, list[str]]], what: str, why: str = ""
     ) -> None:
         """Many frames arrive at once: port, frame, and which ports must send it. `what` they are, in words."""
-        answers = bridge.receive_all([(port, frame, self.now) for port, frame, _ in arriving])
-        for (port, frame, expected), sent in zip(arriving, answers, strict=True):
-            wanted = sorted(expected)
-            if sorted(sent) != [(p, frame) for p in wanted]:
-                self._judge(port, frame, wanted, sent, why)
-        self.transcript.say(f"{self._clock()}{what}")
+        with self.transcript.step(f"{self._clock()}{what}"):
+            answers = bridge.receive_all([(port, frame, self.now) for port, frame, _ in arriving])
+            for (port, frame, expected), sent in zip(arriving, answers, strict=True):
+                wanted = sorted(expected)
+                if sorted(sent) != [(p, frame) for p in wanted]:
+                    self._judge(port, frame, wanted, sent, why)
 
     # -- what is said about it
 
