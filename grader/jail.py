@@ -77,7 +77,7 @@ class Jail:
         if reply.get("missing"):
             raise LearnerError("\n".join([f"there is no class {self.class_name} in your code", *self.errors]))
         self._raise_if_error(reply)
-        return _Remote(self, _typed(reply.get("made"), int), ports)
+        return _Remote(self, self._process, _typed(reply.get("made"), int), ports)
 
     def printed(self) -> str:
         text, self._printed = self._printed, ""
@@ -108,8 +108,7 @@ class Jail:
 
     def _ask(self, call: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `call` is what is being asked, in words."""
-        if self._channel is None:
-            raise LearnerError("it had been stopped before, for taking too long")
+        assert self._channel is not None
         left = min(seconds, self._until - time.monotonic())
         if left <= 0:
             self.close()
@@ -134,16 +133,24 @@ class Jail:
 
 
 class _Remote(Guarded):
-    def __init__(self, jail: Jail, number: int, ports: Sequence[str]) -> None:
+    """A datapath in the jail: the `number`th of the process that was there when it was made."""
+
+    def __init__(self, jail: Jail, process: object, number: int, ports: Sequence[str]) -> None:
         super().__init__(ports)
-        self._jail, self._number = jail, number
+        self._jail, self._process, self._number = jail, process, number
+
+    def _ask(self, call: str, **request: Any) -> dict[str, Any]:
+        if self._jail._process is not self._process:
+            raise LearnerError("it had been stopped before")
+        reply = self._jail._ask(call, which=self._number, **request)
+        self._jail._raise_if_error(reply)
+        return reply
 
     def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
         sent: list[Frames] = []
         for start in range(0, len(arriving), _BATCH):
             batch = [(port, frame.hex(), now) for port, frame, now in arriving[start : start + _BATCH]]
-            reply = self._jail._ask("receive(port, frame, now)", do="run", which=self._number, arriving=batch)
-            self._jail._raise_if_error(reply)
+            reply = self._ask("receive(port, frame, now)", do="run", arriving=batch)
             answers = [_frames(item) for item in _typed(reply.get("sent"), list)]
             if len(answers) != len(batch):
                 raise LearnerError("its process sent nonsense")
@@ -151,8 +158,7 @@ class _Remote(Guarded):
         return sent
 
     def _ticks(self, start: float, end: float) -> Frames:
-        reply = self._jail._ask("tick(now)", do="ticks", which=self._number, start=start, end=end)
-        self._jail._raise_if_error(reply)
+        reply = self._ask("tick(now)", do="ticks", start=start, end=end)
         return _frames(reply.get("frames"))
 
 
