@@ -96,7 +96,10 @@ BROKEN_FILES = {
     "deep.ipynb": (b"[" * 100_000, "is no Jupyter notebook"),
     "no_cells.ipynb": (b'{"a": 1}', "no Jupyter notebook: it has no list of cells"),
     "list.ipynb": (b"[1, 2]", "no Jupyter notebook: it has no list of cells"),
-    "odd_cells.ipynb": (b'{"cells": [1, null, {"cell_type": "code", "source": 5, "metadata": 3}]}', "there is no code in it"),
+    "odd_cells.ipynb": (
+        b'{"cells": [1, null, {"cell_type": "code", "source": 5, "metadata": 3}]}',
+        "there is no code in it",
+    ),
     "nothing_of_theirs.ipynb": (b'{"cells": []}', "there is no code in it"),
     "empty.py": (b"", "there is no code in it"),
     "latin1.py": ("# caf\u00e9".encode("latin-1"), "is not text in UTF-8"),
@@ -155,7 +158,9 @@ def test_what_it_prints_is_kept_short(tmp_path: Path) -> None:
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "rude.py"
-    path.write_text("class LearningBridge:\n    def __init__(self, ports):\n        raise ValueError('\\x1b[2J\\x07')\n")
+    path.write_text(
+        "class LearningBridge:\n    def __init__(self, ports):\n        raise ValueError('\\x1b[2J\\x07')\n"
+    )
     done = check("02", path)
     assert "ValueError" in done.stdout
     assert "\x1b" not in done.stdout

@@ -53,7 +53,9 @@ def test_the_reference_passes_every_check(lab: Lab, seed: int, load: None) -> No
 @pytest.mark.parametrize("right", solutions("right"), ids=str)
 def test_a_right_solution_passes_however_it_is_built(right: Solution) -> None:
     for seed in SEEDS:
-        report = grade.grade(right.lab, right.cells, seed) if seed == 1 else bench_report(right.lab, right.cells, seed)
+        report = (
+            grade.grade(right.lab, right.cells, seed) if seed == 1 else bench_report(right.lab, right.cells, seed)
+        )
         assert report.points == report.max_points, str(report)
 
 
