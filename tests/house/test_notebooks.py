@@ -1,6 +1,7 @@
 """Both notebooks of each lab, run from top to bottom in the kernel that JupyterLab uses."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import nbformat
