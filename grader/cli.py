@@ -99,7 +99,8 @@ def _start(arguments: argparse.Namespace) -> int:
             *(sys.executable, "-m", "jupyterlab"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             *(f"--ServerApp.root_dir={TOP}", f"--LabApp.default_url=/lab/tree/{FIRST_PAGE}"),
-            *("--ServerApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
+            *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
+            "--LabApp.extension_manager=readonly",  # the other one asks PyPI
             *(["--allow-root"] if os.geteuid() == 0 else []),
             *(["--no-browser"] if arguments.no_browser else []),
         ]

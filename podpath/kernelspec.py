@@ -1,4 +1,7 @@
-"""Registers the kernel "podpath" with this Python's Jupyter: an ordinary Python kernel that lives in a sandbox."""
+"""Registers the kernel "podpath" with this Python's Jupyter: an ordinary Python kernel that lives in a sandbox.
+
+And settles what JupyterLab would ask at the first start: no news from outside, no look for a newer version.
+"""
 
 import json
 import sys
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "podpath"
+_QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 
 def specification() -> dict[str, Any]:
@@ -19,10 +23,14 @@ def specification() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Write the specification where this environment's Jupyter finds it."""
-    folder = Path(sys.prefix) / "share/jupyter/kernels" / NAME
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kernel.json").write_text(json.dumps(specification(), indent=1))
+    """Write both where this environment's Jupyter finds them."""
+    share = Path(sys.prefix) / "share/jupyter"
+    for place, content in (
+        (share / "kernels" / NAME / "kernel.json", specification()),
+        (share / "lab/settings/overrides.json", _QUIET),
+    ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":
