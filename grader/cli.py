@@ -23,7 +23,8 @@ FIRST_PAGE = "notebooks/02-bridge.ipynb"
 
 def main() -> int:
     """Run one subcommand; the exit status."""
-    arguments = _parser().parse_args()
+    known, rest = _parser().parse_known_args()
+    arguments = argparse.Namespace(**vars(known), rest=rest) if known.takes_rest else _parser().parse_args()
     try:
         return int(arguments.run(arguments))
     except sandbox.NoSandbox as error:
@@ -32,6 +33,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./lab", description="podpath: build Kubernetes networking yourself")
+    parser.set_defaults(takes_rest=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     start = commands.add_parser("start", help="set up, and start JupyterLab on this machine")
@@ -46,9 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, help="repeat the run that had this seed")
     check.set_defaults(run=_check)
 
-    test = commands.add_parser("test", help="run podpath's own tests", add_help=False)
-    test.add_argument("rest", nargs=argparse.REMAINDER, help="for pytest")
-    test.set_defaults(run=_test)
+    test = commands.add_parser("test", help="run podpath's own tests; options are pytest's", add_help=False)
+    test.set_defaults(run=_test, takes_rest=True)
 
     examine = commands.add_parser("doctor", help="what this machine has, what it lacks, and what to do")
     examine.set_defaults(run=_doctor)
@@ -58,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(run=_bench)
 
     python = commands.add_parser("python", help="run a Python script in a sandbox", add_help=False)
-    python.add_argument("rest", nargs=argparse.REMAINDER)
-    python.set_defaults(run=_python)
+    python.set_defaults(run=_python, takes_rest=True)
     return parser
 
 

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from podpath.bench import Bench as Bench
     from podpath.cluster import Cluster as Cluster
     from podpath.live import attach as attach
+    from podpath.tap import Tap as Tap
 
 _HOME = {
     "Bench": "podpath.bench",
     "Cluster": "podpath.cluster",
+    "Tap": "podpath.tap",
     "attach": "podpath.live",
     "draw": "podpath.draw",
     "packets": "podpath.packets",
 }
-__all__ = ["Bench", "Cluster", "attach", "draw", "packets"]
+__all__ = ["Bench", "Cluster", "Tap", "attach", "draw", "packets"]
 
 
 def __getattr__(name: str) -> Any:

@@ -55,7 +55,6 @@ _PROGRAMS = (  # program, package, purpose, labs
     ("nft", "nftables", "the kernel's packet filter and address translation", ("*",)),
     ("ping", "iputils-ping", "asks: are you there?", ("*",)),
     ("curl", "curl", "fetches pages from pods", ("*",)),
-    ("tcpdump", "tcpdump", "shows packets as they pass", ("02",)),
     ("brctl", "bridge-utils", "stock Mininet's bridge, for ./lab bench only", ()),
     ("iptables", "iptables", "kube-proxy's rules", ("07", "09", "10")),
     ("ipvsadm", "ipvsadm", "kube-proxy's IPVS mode", ("07",)),

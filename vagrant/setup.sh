@@ -21,7 +21,6 @@ ip       iproute2         makes links, addresses and routes
 ping     iputils-ping     asks "are you there?"
 curl     curl             fetches pages from pods
 nft      nftables         the kernel'\''s packet filter and address translation
-tcpdump  tcpdump          shows packets as they pass
 brctl    bridge-utils     the bridge of stock Mininet, which the benchmarks compare with
 '
 
@@ -84,7 +83,7 @@ install_packages() {
 fingerprint() {
     printf '%s\n%s\n' "$top" "$1"
     "$1" -c 'import sys; print(sys.version)'
-    cksum "$top/requirements.txt" "$top/pyproject.toml" "$top/vagrant/setup.sh"
+    cksum "$top/requirements.txt" "$top/pyproject.toml" "$top/vagrant/setup.sh" "$top/podpath/kernelspec.py"
 }
 
 install_environment() {
