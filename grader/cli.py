@@ -20,6 +20,7 @@ from podpath import doctor, sandbox
 TOP = Path(__file__).parent.parent
 WORK = TOP / "work"
 FIRST_PAGE = "notebooks/02-bridge.ipynb"
+_FOR_TEACHERS = [f"nbgrader.server_extensions.{name}" for name in ("formgrader", "course_list", "assignment_list")]
 
 
 def main() -> int:
@@ -95,6 +96,7 @@ def _start(arguments: argparse.Namespace) -> int:
         return _complain(str(error))
     port = _free_port(arguments.port)
     token = secrets.token_hex(24)
+    sys.stdout.flush()  # or the child would say it once more
     address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
     if os.fork() == 0:
         _announce(address, port)
@@ -106,6 +108,8 @@ def _start(arguments: argparse.Namespace) -> int:
             *(f"--ServerApp.root_dir={TOP}", f"--LabApp.default_url=/lab/tree/{FIRST_PAGE}"),
             *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
             "--LabApp.extension_manager=readonly",  # the other one asks PyPI
+            # Of nbgrader's, learners have a use for "Validate"; the others look for a course.
+            *(f"--ServerApp.jpserver_extensions={name}=False" for name in _FOR_TEACHERS),
             *(["--allow-root"] if os.geteuid() == 0 else []),
             *(["--no-browser"] if arguments.no_browser else []),
         ]
