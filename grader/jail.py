@@ -200,7 +200,9 @@ def _typed(value: Any, kind: type) -> Any:
 def _frames(value: Any) -> Frames:
     frames = []
     for item in _typed(value, list):
-        port, frame = _typed(item, list) if len(item) == 2 else (None, None)
+        if len(_typed(item, list)) != 2:
+            raise LearnerError("its process sent nonsense")
+        port, frame = item
         try:
             frames.append((_typed(port, str), bytes.fromhex(_typed(frame, str))))
         except ValueError:

@@ -8,12 +8,13 @@ import contextlib
 import io
 import json
 import linecache
+import re
 import resource
 import socket
 import struct
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from podpath.datapath import TICK, NotFrames, plain_frames
@@ -61,7 +62,7 @@ class Child:
             linecache.cache[file] = (len(source), None, source.splitlines(True), file)
             before = dict(self.names)
             try:
-                exec(compile(source, file, "exec"), self.names)
+                exec(compiled(source, file), self.names)
             except BaseException as error:
                 errors.append(f"{label}: {explain(error)}")
                 if whole:
@@ -112,6 +113,27 @@ class Child:
             return {"error": str(wrong)}
         except BaseException as error:
             return {"error": explain(error, call)}
+
+
+def compiled(source: str, file: str) -> CodeType:
+    """The program of a cell. What only IPython understands is left out of one that Python does not."""
+    try:
+        return compile(source, file, "exec")
+    except SyntaxError as error:
+        try:
+            return compile(without_magics(source), file, "exec")
+        except SyntaxError:
+            raise error from None  # about what they wrote
+
+
+def without_magics(source: str) -> str:
+    """The cell without magics (%), shell commands (!) and questions (?). Line numbers stay."""
+    first, _, rest = source.lstrip().partition("\n")
+    if first.startswith("%%"):
+        return f"\n{rest}" if re.match(r"%%(time|timeit|capture)\b", first) else ""
+    return "\n".join(
+        re.sub(r"^(\s*)([%!?]|[\w, ]+=\s*[%!]|[\w.]+\?).*", r"\1pass", line) for line in source.split("\n")
+    )
 
 
 def main() -> None:

@@ -43,7 +43,8 @@ def as_html(result: Result) -> str:
         body = (
             f"{steps}<div style='white-space:pre-wrap;border-left:4px solid {colour};padding-left:.6em'>{lines}</div>"
         )
-    return f"<div>{head}{body}</div>"
+    # The classes keep MathJax from reading formulas into what programs say.
+    return f"<div class='tex2jax_ignore mathjax_ignore'>{head}{body}</div>"
 
 
 def checker(lab_name: str) -> Callable[..., float]:

@@ -53,7 +53,7 @@ def from_notebook(notebook: Any, lab: Lab) -> list[Cell]:
     for number, cell in enumerate(_code_cells(notebook), start=1):
         text = source(cell)
         if text.strip() and text.strip() not in ours:
-            found.append(Cell(f"code cell {number}", without_magics(text)))
+            found.append(Cell(f"code cell {number}", text))
     return found
 
 
@@ -72,13 +72,6 @@ def is_solution(cell: Any) -> bool:
     """Whether nbgrader calls it a cell for the learner to fill in."""
     marked = cell.get("metadata", {}).get("nbgrader", {})
     return bool(isinstance(marked, dict) and marked.get("solution"))
-
-
-def without_magics(source: str) -> str:
-    """The cell without what only IPython understands: lines that start with % or !, and whole %% cells."""
-    if source.lstrip().startswith("%%"):
-        return ""
-    return "\n".join("" if line.startswith(("%", "!", "?")) else line for line in source.split("\n"))
 
 
 def _own_exercise(lab: Lab) -> Any:

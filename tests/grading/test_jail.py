@@ -32,6 +32,47 @@ class LearningBridge:
             return str(error)
 
 
+@pytest.mark.parametrize(
+    "above",
+    [
+        "%matplotlib inline",
+        "!ls -l",
+        "names = !ls",
+        "print?",
+        "if True:\n    %time x = 1",
+        "%%time",
+        "  \n%%capture out",
+        "left = (7\n% 4)\nassert left == 3",
+    ],
+)
+def test_what_only_ipython_understands_is_left_out(above: str) -> None:
+    with jailed(f"{above}\nclass LearningBridge:\n    def __init__(self, ports): pass\n") as jail:
+        jail.make(["p"], ["p"])
+        assert jail.errors == []
+
+
+@pytest.mark.parametrize(
+    "nonsense", ['{"sent": [[5]]}', '{"sent": [[null]]}', '{"sent": 1}', "[]", '{"sent": [[["p"]]]}', "{}"]
+)
+def test_nonsense_from_its_side_costs_the_check_and_nothing_else(nonsense: str) -> None:
+    """The learner's code finds the channel, and says what it likes."""
+    forged = repr(len(nonsense).to_bytes(4, "big") + nonsense.encode())
+    source = f"""
+import os
+class LearningBridge:
+    def __init__(self, ports): pass
+    def receive(self, port, frame, now):
+        for fd in range(3, 64):
+            try:
+                os.write(fd, {forged})
+            except OSError:
+                pass
+        return []
+"""
+    with jailed(source) as jail, pytest.raises(LearnerError):
+        jail.make(["p"], ["p"]).receive("p", FRAME, 0.0)
+
+
 def test_it_has_no_network_but_a_loopback_that_is_its_own() -> None:
     assert answer("[name for _, name in socket.if_nameindex()]") == "['lo']"
     assert "Network is unreachable" in answer("socket.socket(2, 2).connect(('198.51.100.1', 9))")
