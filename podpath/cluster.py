@@ -61,7 +61,13 @@ class Cluster:
         self.prefix = prefix
         if prefix in Cluster._open:
             Cluster._open[prefix].close()
+        for name in self.plan.hosts:
+            if any(name in other.hosts for other in Cluster.running()):
+                raise ClusterError(
+                    f"another cluster that is up has a host {name!r}: close it, or choose another prefix"
+                )
         Cluster._open[prefix] = self
+        self.hosts: dict[str, Host] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         self._attached: list[Detachable] = []
         self.hosts = {name: Host(name) for name in self.plan.hosts}
@@ -168,7 +174,12 @@ class Cluster:
         """Start a web server that answers every request with `text` (the host's name) until the cluster closes."""
         page = f"{host.name}\n" if text is None else text
         server = [sys.executable, "-I", "-S", str(Path(__file__).with_name("page.py")), str(port), page]
-        child = subprocess.Popen(["ip", "netns", "exec", host.name, *server], stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            ["ip", "netns", "exec", host.name, *server],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # who interrupts a cell means the cell
+        )
         self._children.append(child)
         assert child.stdout is not None
         if not child.stdout.readline():  # it says when it listens; an empty line means it ended instead
@@ -178,8 +189,9 @@ class Cluster:
         """Fetch `url` from a host, again and again until it comes; ClusterError with curl's own words if not."""
         until, said = time.monotonic() + deadline, ""
         while (left := until - time.monotonic()) > 0:
+            patience = f"{max(left, 0.01):.3f}" if left < 1 else "1"  # to curl, 0 is for ever
             done = subprocess.run(
-                ["ip", "netns", "exec", source.name, "curl", "-sS", "--max-time", f"{min(left, 1):.3f}", "--", url],
+                ["ip", "netns", "exec", source.name, "curl", "-sS", "--max-time", patience, "--", url],
                 capture_output=True,
                 text=True,
             )

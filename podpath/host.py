@@ -53,6 +53,8 @@ class Host(MininetHost):  # type: ignore[misc]  # Mininet is untyped
 
     def cmd(self, *args: Any, **kwargs: Any) -> str:
         self._start()
+        if self.shell is None:
+            raise RuntimeError(f"{self.name} is gone: its cluster was closed")
         return str(super().cmd(*args, **kwargs))
 
     def terminate(self) -> None:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -114,7 +115,7 @@ class Attachment:
         self.failures: list[Failure] = []
         self._cluster, self._node = cluster, node
         self._stack = ExitStack()
-        self._wake, self._woken = socket.socketpair()
+        self._wake, self._woken = (self._stack.enter_context(end) for end in socket.socketpair())
         self._thread = threading.Thread(target=self._run, name=f"datapath of {node.name}", daemon=True)
         self._since = 0.0  # when the call that is under way began; 0 when none is
         self._given_up = ""
@@ -158,6 +159,8 @@ class Attachment:
         try:
             with netns.inside(self._node.netns):
                 for port in self.ports:
+                    if not Path(f"/proc/sys/net/ipv4/conf/{port}").exists():
+                        raise ValueError(f"{self._node.name} has no port {port!r}")
                     netns.switch_offloads_off(port)
                     interfaces[port] = self._stack.enter_context(netns.packet_socket(port))
             for host, interface in self._cluster.peers(self._node, self.ports):
@@ -167,8 +170,6 @@ class Attachment:
             self._stack.close()
             raise
         self._sockets = interfaces
-        self._stack.enter_context(self._wake)
-        self._stack.enter_context(self._woken)
         self._cluster.remember(self)
         self._thread.start()
         threading.Thread(target=self._watch, name=f"watch over {self._node.name}", daemon=True).start()
@@ -177,7 +178,7 @@ class Attachment:
 
     def _run(self) -> None:
         poll = select.epoll()
-        by_fd = {opened.fileno(): (port, opened.recv) for port, opened in self._sockets.items()}
+        by_fd = {opened.fileno(): (port, opened.recvmsg) for port, opened in self._sockets.items()}
         for fd in by_fd:
             poll.register(fd, select.EPOLLIN)
         stop = self._woken.fileno()
@@ -195,7 +196,7 @@ class Attachment:
                     ticked = now
                     self._call(lambda now: self.datapath.tick(now), sends)
 
-    def _drain(self, port: str, recv: Callable[[int], bytes], sends: Mapping[str, Callable[[bytes], int]]) -> None:
+    def _drain(self, port: str, recv: Callable[..., Any], sends: Mapping[str, Callable[[bytes], int]]) -> None:
         """Hand over what has arrived on one port. This is the path of every packet: it is written to be fast."""
         receive, clock = self._receive, time.monotonic
         sent, received = self.counters.sent, 0
@@ -204,7 +205,9 @@ class Attachment:
         try:
             for _ in range(_AT_ONCE):
                 try:
-                    frame = recv(65535)
+                    frame, ancillary, _, _ = recv(65535, 64)
+                    if ancillary[0][2][0] & netns.VLAN_VALID:
+                        frame = netns.with_tag(frame, ancillary[0][2])
                 except BlockingIOError:
                     break
                 except OSError:
@@ -215,7 +218,9 @@ class Attachment:
                 try:
                     out = receive(port, frame, now)
                     self._since = 0.0
-                    for to, data in out:  # type: ignore[attr-defined]
+                    if not isinstance(out, list):
+                        out = plain_frames(out)
+                    for to, data in out:
                         try:
                             sends[to](data)
                             sent[to] += 1
@@ -240,27 +245,31 @@ class Attachment:
         try:
             out = function(now)
             self._since = 0.0
-            for to, data in out or []:  # type: ignore[attr-defined]
-                sends[to](data)
-                self.counters.sent[to] += 1
+            for to, data in plain_frames(out or []):
+                try:
+                    sends[to](data)
+                    self.counters.sent[to] += 1
+                except OSError as error:
+                    self.counters.dropped[f"not sent: {error.strerror}"] += 1
         except BaseException as error:
             self._since = 0.0
             self._failed(error, "", None, out)
 
     def _failed(self, error: BaseException, port: str, frame: bytes | None, out: object) -> None:
-        self.counters.dropped["your datapath failed on them"] += 1
+        if frame is not None:
+            self.counters.dropped["your datapath failed on them"] += 1
         if isinstance(error, Stuck):
             self._given_up = f"given up: a call took more than {STUCK_AFTER:g} s"
             said = f"it was still running after {STUCK_AFTER:g} s, and was stopped. Is there a loop that never ends?"
             self._receive = _drop
         else:
-            said = self._words(error, out)
+            said = self._words(error, out, "tick(now)" if frame is None else "receive(port, frame, now)")
         if said not in [failure.error for failure in self.failures]:
             self.failures.append(Failure(said, port, frame, error))
             if len(self.failures) <= _SHOWN:
                 self._announce(f"podpath: {self.failures[-1]}")
 
-    def _words(self, error: BaseException, out: object) -> str:
+    def _words(self, error: BaseException, out: object, call: str) -> str:
         if not own_lines(error):  # it is not the learner's code that raised, but what it returned that will not do
             try:
                 plain_frames(out)
@@ -268,7 +277,7 @@ class Attachment:
                 return str(wrong)
             if isinstance(error, KeyError):
                 return f"it sends to port {error.args[0]!r}, which there is not; there are {', '.join(self.ports)}"
-        return explain(error, "receive(port, frame, now)")
+        return explain(error, call)
 
     # -- watching over it
 

@@ -19,7 +19,9 @@ _CLONE_NEWNET = 0x40000000
 
 ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
-_PACKET_IGNORE_OUTGOING = 23  # linux/if_packet.h, since 4.20
+_PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING = 8, 23  # linux/if_packet.h; the latter since 4.20
+AUXILIARY = (_SOL_PACKET, _PACKET_AUXDATA)
+VLAN_VALID = 0x10  # TP_STATUS_VLAN_VALID, in the first byte of the auxiliary data
 _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/socket.h, linux/icmp.h
 
 _SIOCETHTOOL = 0x8946
@@ -78,11 +80,29 @@ def switch_offloads_off(interface: str) -> None:
 def packet_socket(interface: str) -> socket.socket:
     """A packet socket that sees every frame arriving on an interface of this namespace, and none that leaves."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # protocol 0: nothing arrives before bind
-    opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    opened.bind((interface, ETH_P_ALL))
-    opened.setblocking(False)
+    try:
+        opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        opened.bind((interface, ETH_P_ALL))
+        opened.setblocking(False)
+    except BaseException:
+        opened.close()
+        raise
     return opened
+
+
+def with_tag(frame: bytes, auxiliary: bytes) -> bytes:
+    """A frame as it was on the wire: Linux takes a VLAN tag off and hands it over beside the frame."""
+    tci, tpid = struct.unpack_from("HH", auxiliary, 16)
+    return frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
+
+
+def hear_everything(opened: socket.socket) -> None:
+    """Bind a packet socket to all interfaces of its namespace, which the socket module has no words for."""
+    address = struct.pack("HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), 0, 0, 0, 0)
+    if _libc.bind(opened.fileno(), address, len(address)):
+        raise OSError(ctypes.get_errno(), "cannot bind a packet socket to all interfaces")
 
 
 def echo_socket() -> socket.socket:

@@ -158,8 +158,9 @@ def differences(expected: bytes, actual: bytes) -> list[str]:
             told.append(f"{ours.name} is {theirs.text}, was {ours.text}")
     if len(expected) != len(actual):
         told.append(f"length is {len(actual)} bytes, was {len(expected)}")
-    place = next((i for i, (x, y) in enumerate(zip(expected, actual, strict=False)) if x != y), None)
-    if place is not None and place >= ETHERNET_HEADER:
+    both = range(ETHERNET_HEADER, min(len(expected), len(actual)))
+    place = next((i for i in both if expected[i] != actual[i]), None)
+    if place is not None:
         told.append(f"byte {place} is 0x{actual[place]:02x}, was 0x{expected[place]:02x}")
     return told
 

@@ -133,7 +133,6 @@ class _Asked:
 
     pair: Pair
     sent: int = 0
-    when: float = 0.0
     took: float | None = None
 
 
@@ -151,25 +150,28 @@ def _echo_group(pairs: list[Pair], deadline: float) -> list[Echo]:
             for number, one in asked.items():
                 if one.took is None:
                     _ask(sockets[one.pair[0].name], one, ident, number)
-            for sequence in _answers(list(sockets.values()), ident, min(now + AGAIN, until), len(waiting)):
+            for sequence, when in _answers(list(sockets.values()), ident, min(now + AGAIN, until), len(waiting)):
                 if (answered := asked.get(sequence)) and answered.took is None:
-                    answered.took = time.monotonic() - answered.when
+                    answered.took = time.monotonic() - when
     return [Echo(a.pair[0].name, a.pair[1].name, a.took, a.sent) for a in asked.values()]
 
 
 def _ask(sender: socket.socket, one: _Asked, ident: int, sequence: int) -> None:
-    one.sent, one.when = one.sent + 1, time.monotonic()
+    one.sent += 1
+    now = struct.pack("!d", time.monotonic())  # it comes back in the answer, and says which request that is to
     with suppress(OSError):  # no route, no neighbour, no buffer: this try counts as lost
-        sender.sendto(icmp_echo(8, ident, sequence, b"podpath"), (one.pair[1].ip, 0))
+        sender.sendto(icmp_echo(8, ident, sequence, now), (one.pair[1].ip, 0))
 
 
-def _answers(sockets: list[socket.socket], ident: int, until: float, expected: int) -> Iterator[int]:
-    """The sequence numbers of answers that arrive before `until`, which ends early when all have."""
+def _answers(sockets: list[socket.socket], ident: int, until: float, expected: int) -> Iterator[tuple[int, float]]:
+    """The sequence numbers of answers, and when their requests were sent, that arrive before `until`, which ends early when all have."""
     while expected and (left := until - time.monotonic()) > 0:
         for ready in select.select(sockets, [], [], left)[0]:
             packet = ready.recv(2048)
             offset = (packet[0] & 15) * 4
-            theirs, sequence = struct.unpack_from("!HH", packet, offset + 4)
+            if len(packet) != offset + 16:
+                continue
+            theirs, sequence, when = struct.unpack_from("!HHd", packet, offset + 4)
             if theirs == ident:
                 expected -= 1
-                yield sequence
+                yield sequence, when

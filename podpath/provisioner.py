@@ -37,7 +37,7 @@ class SandboxProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_cli
             # A kernel ends when its parent is another than it was told, or pid 1, as it is in the sandbox. That pid 1
             # is its parent is the one thing that it takes for "there is nothing to watch".
             cmd = ["env", "JPY_PARENT_PID=1", *cmd]
-            return await super().launch_kernel(sandbox.command(cmd, reading), **kwargs)
+            return await super().launch_kernel(sandbox.command(cmd, reading, self._sockets or ""), **kwargs)
         finally:
             os.close(reading)
 

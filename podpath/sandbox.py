@@ -29,14 +29,14 @@ def inside() -> bool:
     return MARK in os.environ
 
 
-def command(argv: Sequence[str], lifeline: int | None = None) -> list[str]:
+def command(argv: Sequence[str], lifeline: int | None = None, litter: str = "") -> list[str]:
     """`argv` as a command that runs in a sandbox of its own.
 
     `lifeline` is the read end of a pipe that the command inherits: when its other end is closed, by whatever kind of
-    death, the sandbox ends. Raises NoSandbox where this machine refuses one.
+    death, the sandbox ends, and takes the folder `litter` along. Raises NoSandbox where this machine refuses one.
     """
     fd = "-" if lifeline is None else str(lifeline)
-    return [*_unshare(), "--", sys.executable, "-I", "-S", str(_INIT), fd, *argv]
+    return [*_unshare(), "--", sys.executable, "-I", "-S", str(_INIT), f"{fd}:{litter}", *argv]
 
 
 def run(argv: Sequence[str], *, input: bytes = b"", timeout: float | None = None) -> tuple[int, bytes]:

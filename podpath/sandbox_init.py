@@ -7,6 +7,7 @@ Run as a script, with the standard library alone, so that it is up in a few mill
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def start(argv: list[str]) -> int:
         os._exit(127)
 
 
-def watch(child: int, lifeline: int | None) -> int:
+def watch(child: int, lifeline: int | None, litter: str) -> int:
     """Reap whoever ends, until it is the command itself or the lifeline is cut. The status to exit with."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
@@ -69,21 +70,25 @@ def watch(child: int, lifeline: int | None) -> int:
                 break
         ready = select.select(waiting, [], [])[0]
         if lifeline in ready and not os.read(lifeline or 0, 1):
+            if litter:  # whoever made us is gone, and cannot tidy up
+                shutil.rmtree(litter, ignore_errors=True)
             return 128 + signal.SIGKILL
         if woken in ready:
             os.read(woken, 4096)
 
 
 def main() -> int:
-    lifeline = None if sys.argv[1] == "-" else int(sys.argv[1])
+    fd, _, litter = sys.argv[1].partition(":")
+    lifeline = None if fd == "-" else int(fd)
     if lifeline is not None:
         os.set_inheritable(lifeline, False)  # the command must not hold on to it
     # Jupyter and terminals signal the whole group; the command decides what that means, we stay.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # nft and brctl, to users
     prepare()
     child = start(sys.argv[2:])
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
-    return watch(child, lifeline)
+    return watch(child, lifeline, litter)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ documentation (RFC 5737). MAC addresses are made of the IPv4 address, as the CNI
 can read them: 0a:58:0a:f4:01:02 is 10.244.1.2.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -95,11 +96,13 @@ def cni_mac(address: IPv4Address) -> str:
 
 def pod_names(nodes: int, pods: int | Sequence[str] | Sequence[Sequence[str]], prefix: str) -> list[list[str]]:
     """The pods' names, node by node; `pods` as `Cluster` takes it."""
+    if nodes > 253:
+        raise ValueError(f"{NODE_NETWORK} has room for 253 nodes, not for {nodes}")
     if isinstance(pods, int):
         return [[f"{prefix}pod{n * pods + i + 1}" for i in range(pods)] for n in range(nodes)]
     if all(isinstance(name, str) for name in pods):
         pods = [[str(name) for name in pods]] + [[] for _ in range(nodes - 1)]
-    named = [list(group) for group in pods]
+    named = [[f"{prefix}{name}" for name in group] for group in pods]
     if len(named) != nodes:
         raise ValueError(f"pods are named for {len(named)} nodes, but there are {nodes}")
     return named
@@ -119,6 +122,8 @@ def plan(
     for index, group in enumerate(names, start=1):
         _node(made, f"{prefix}node{index}", index, group, fabric, nodes)
     for name in made.hosts:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"{name!r} cannot be the name of a host: letters, digits, '-', '_' and '.' can")
         if len(name) > 12:
             raise ValueError(f"{name!r} is too long: an interface may have 15 characters, and we use 3 of them")
     return made

@@ -15,7 +15,7 @@ from podpath.topology import Network
 
 DEADLINE = 3.0  # seconds until a frame that has not arrived is taken for lost
 _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "juniper", "kelp", "larch"]
-_PREFIX = "chk"  # the learner's own cluster may be up in the same sandbox
+_PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 
 
 STEP = Step("Step 5: live")
