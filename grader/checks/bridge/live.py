@@ -111,7 +111,7 @@ def _judge_private(t: BridgeTrial, seen: list[Seen], sent: list[bytes], sender: 
 def as_the_kernel(t: BridgeTrial) -> None:
     count = t.random.randrange(4, 6)
     names = t.random.sample(_NAMES, count)
-    trace = _trace(t, names)
+    trace = _trace(t, [f"{_PREFIX}{name}" for name in names])
     with _cluster(t, "kernel", names) as cluster:
         kernels = _replay(t, cluster, trace, "the kernel's bridge")
     with _cluster(t, "learner", names) as cluster, _attached(t, cluster) as attachment:
