@@ -76,7 +76,7 @@ class Host(MininetHost):  # type: ignore[misc]  # Mininet is untyped
 
     def add_interface(self, name: str, mac: str | None = None, address: IPv4Interface | None = None) -> None:
         """Tell Mininet of an interface that the host already has."""
-        interface = Intf(name, node=self, mac=mac, moveIntfFn=lambda *_: None)
+        interface = Intf(name, node=self, mac=mac, up=None, moveIntfFn=lambda *_: None)
         if address is not None:
             interface.ip, interface.prefixLen = str(address.ip), address.network.prefixlen
 
