@@ -42,7 +42,7 @@ def test_frames_are_told_in_the_order_in_which_they_arrived_over_all_hosts() -> 
 
 
 def test_a_frame_is_stamped_when_it_arrives_not_when_it_is_read() -> None:
-    with Cluster(1, 2) as cluster:
+    with Cluster(1, 2).converge() as cluster:
         for number in range(60):  # each time anew: it is right after a tap was opened that this could go wrong
             with (
                 Tap(cluster.pods) as tap,

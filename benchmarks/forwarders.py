@@ -1,0 +1,106 @@
+"""What may stand between two pods: podpath's live bridge, bare loops, scapy. Each gets a node and two of its ports.
+
+None of these functions returns; `running` puts one into a process of its own and ends it.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from podpath import attach, netns
+from podpath.host import Host
+
+Forwarder = Callable[[Host, list[str]], None]
+Way = tuple[str, Callable[[int], bytes], Callable[[bytes], int]]  # a port, how to receive there, how to send opposite
+
+
+def bare_loop(node: Host, ports: list[str]) -> None:
+    """The simplest loop: wait until a frame is there, take it from one socket, put it into the other.
+
+    The sockets are those of `podpath.live`, options and all; so is epoll, the cheapest way to wait.
+    """
+    poll, ways = _opened(node, ports)
+    while True:
+        for fd, _ in poll.poll():
+            _, recv, send = ways[fd]
+            send(recv(65535))
+
+
+def draining_loop(node: Host, ports: list[str]) -> None:
+    """The same, but taking all that is there before waiting again: one system call less for each frame."""
+    poll, ways = _opened(node, ports)
+    while True:
+        for fd, _ in poll.poll():
+            _, recv, send = ways[fd]
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    send(recv(65535))
+
+
+def bridge_in_loop(bridge: Callable[..., Any]) -> Forwarder:
+    """The draining loop, asking the bridge of lab 02: what `podpath.live` does, without any of its care."""
+
+    def forward(node: Host, ports: list[str]) -> None:
+        poll, ways = _opened(node, ports)
+        receive = bridge(ports).receive
+        sends = {out: send for (_, _, send), out in zip(ways.values(), reversed(ports), strict=True)}
+        while True:
+            for fd, _ in poll.poll():
+                port, recv, _ = ways[fd]
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        for to, frame in receive(port, recv(65535), time.monotonic()):
+                            sends[to](frame)
+
+    return forward
+
+
+def _opened(node: Host, ports: list[str]) -> tuple[select.epoll, dict[int, Way]]:
+    with netns.inside(node.netns):
+        for port in ports:
+            netns.switch_offloads_off(port)
+        a, b = (netns.packet_socket(port) for port in ports)
+    poll = select.epoll()
+    for opened in (a, b):
+        poll.register(opened, select.EPOLLIN)
+    return poll, {a.fileno(): (ports[0], a.recv, b.send), b.fileno(): (ports[1], b.recv, a.send)}
+
+
+def live(bridge: Callable[..., Any]) -> Forwarder:
+    """The bridge of lab 02, attached as a learner attaches it."""
+
+    def forward(node: Host, ports: list[str]) -> None:
+        with attach(bridge, node, ports):
+            signal.pause()
+
+    return forward
+
+
+def scapy_bridge(node: Host, ports: list[str]) -> None:
+    """`bridge_and_sniff`, scapy's own way to forward between two interfaces; it need not keep what it has seen."""
+    with netns.inside(node.netns):  # scapy looks for the interfaces when it is imported
+        from scapy.all import bridge_and_sniff
+
+        bridge_and_sniff(*ports, store=False)
+
+
+@contextlib.contextmanager
+def running(forwarder: Forwarder, node: Host, ports: list[str], core: int) -> Iterator[None]:
+    """Have a forwarder at work on one core, in a child that knows the cluster because it is a copy of us."""
+
+    def work() -> None:
+        os.sched_setaffinity(0, {core})
+        forwarder(node, ports)
+
+    child = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    child.start()
+    try:
+        yield
+    finally:
+        child.kill()
+        child.join()
