@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
 import time
@@ -95,6 +96,9 @@ def _start(arguments: argparse.Namespace) -> int:
     except RuntimeError as error:
         return _complain(str(error))
     port = _free_port(arguments.port)
+    if port != arguments.port:
+        print(f"podpath: port {arguments.port} is taken; this is {port}")
+    print("podpath: JupyterLab is starting")
     token = secrets.token_hex(24)
     sys.stdout.flush()  # or the child would say it once more
     address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
@@ -127,6 +131,7 @@ def _free_port(wanted: int) -> int:
 
 def _announce(address: str, port: int) -> NoReturn:
     """In a child of what becomes JupyterLab: say where it is, once it answers."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # to go without a word
     parent, until = os.getppid(), time.monotonic() + 120
     while os.getppid() == parent and time.monotonic() < until:
         with socket.socket() as probe:
@@ -152,6 +157,9 @@ def _check(arguments: argparse.Namespace) -> int:
     seed = grade.new_seed() if arguments.seed is None else arguments.seed
     if not arguments.file.exists():
         return _complain(f"there is no file {arguments.file}")
+    if arguments.file.is_dir():
+        inside = ", ".join(str(path) for path in sorted(arguments.file.glob("*.ipynb"))) or "a notebook"
+        return _complain(f"{arguments.file} is a folder; did you mean {inside}?")
     try:
         report = grade.grade(lab, solution.read(arguments.file, lab), seed)
     except solution.Unreadable as error:
@@ -179,11 +187,14 @@ def _course(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     bad = False
+    there = {path.name[:2] for path in (TOP / "notebooks").glob("*.ipynb")}
     for finding in doctor.examine():
-        print(f"{'ok     ' if finding.present else 'MISSING'} {finding.name:10} {finding.purpose}")
+        later = not finding.needed and there.isdisjoint(finding.labs)
+        word = "ok" if finding.present else "later" if later else "MISSING"
+        print(f"{word:7} {finding.name:10} {finding.purpose}")
         if not finding.present:
             bad = bad or finding.needed
-            print(f"        affects: {_labs(finding)}\n        do: {finding.remedy}")
+            print(f"        affects: {_labs(finding, there)}\n        do: {finding.remedy}")
     if not bad:
         try:
             print(f"ok      {doctor.prove()}")
@@ -192,10 +203,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return int(bad)
 
 
-def _labs(finding: doctor.Finding) -> str:
+def _labs(finding: doctor.Finding, there: set[str]) -> str:
     if finding.needed:
         return "all labs"
-    there = {path.name[:2] for path in (TOP / "notebooks").glob("*.ipynb")}
     named = [f"lab {number}" + ("" if number in there else " (to come)") for number in finding.labs]
     return ", ".join(named) or "no lab"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from grader.check import Handle, LearnerError
-from grader.subject import CALL_SECONDS, PRINTED, Guarded, late_message
-from podpath.datapath import Frames
+from grader.subject import CALL_SECONDS, PRINTED, Guarded
+from podpath.datapath import Frames, never_returned
 
 _HERE = Path(__file__).parent
 _PURE = ("__init__.py", "bench.py", "datapath.py", "errors.py", "packets.py")  # what learners may import there
@@ -73,7 +73,7 @@ class Jail:
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
         self._ensure_started()
-        reply = self._ask("making it", do="make", name=self.class_name, args=args, kwargs=kwargs)
+        reply = self._ask(f"{self.class_name}(...)", do="make", name=self.class_name, args=args, kwargs=kwargs)
         if reply.get("missing"):
             raise LearnerError("\n".join([f"there is no class {self.class_name} in your code", *self.errors]))
         self._raise_if_error(reply)
@@ -118,7 +118,7 @@ class Jail:
             reply = _exchange(self._channel, request, left)
         except TimeoutError:
             self.close()
-            raise LearnerError(late_message(call, seconds)) from None
+            raise LearnerError(never_returned(call, seconds)) from None
         except (OSError, ValueError, RecursionError) as error:
             self.close()
             raise LearnerError(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
-from podpath.datapath import TICK, NotFrames, plain_frames
+from podpath.datapath import TICK, NotFrames, no_receive, plain_frames
 from podpath.errors import explain
 
 PRINTED = 500
@@ -84,7 +84,7 @@ class Child:
         receive = getattr(self.datapaths[which], "receive", None)
         sent: list[Any] = []
         if receive is None:
-            return {"error": "the class has no method receive(self, port, frame, now)"}
+            return {"error": no_receive(self.datapaths[which])}
         for port, frame, now in arriving:
             reply = self._frames("receive(port, frame, now)", receive, port, bytes.fromhex(frame), now)
             if "error" in reply:

@@ -56,11 +56,16 @@ def checker(lab_name: str) -> Callable[..., float]:
 
         The class is the one that the notebook defines, unless another is given. `seed` repeats an earlier run.
         """
+        try:
+            chosen = lab.check(slug)
+        except KeyError as unknown:
+            print(unknown.args[0])
+            return 0.0
         subject: Subject = _Missing(lab.class_name) if learners_class is None else InProcess(learners_class)
         shell = get_ipython()
         if learners_class is None and shell is not None and lab.class_name in shell.user_ns:
             subject = InProcess(shell.user_ns[lab.class_name])
-        result = run(lab, lab.check(slug), subject, new_seed() if seed is None else seed)
+        result = run(lab, chosen, subject, new_seed() if seed is None else seed)
         display(Shown(result))  # type: ignore[no-untyped-call]
         return float(result.points)
 

@@ -50,10 +50,10 @@ def from_notebook(notebook: Any, lab: Lab) -> list[Cell]:
     """The learner's cells of a notebook, in order."""
     ours = {source(cell).strip() for cell in _code_cells(_own_exercise(lab)) if not is_solution(cell)}
     found = []
-    for number, cell in enumerate(_code_cells(notebook), start=1):
+    for cell in _code_cells(notebook):
         text = source(cell)
         if text.strip() and text.strip() not in ours:
-            found.append(Cell(f"code cell {number}", text))
+            found.append(Cell(f"the code cell that begins with {text.strip().splitlines()[0][:40]!r}", text))
     return found
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from grader.check import Handle, LearnerError
-from podpath.datapath import TICK, Frames, NotFrames, plain_frames, tick
+from podpath.datapath import TICK, Frames, NotFrames, Stuck, never_returned, no_receive, plain_frames, tick
 from podpath.errors import explain
 
 CALL_SECONDS = 2.0  # what one call of a learner's code may take
@@ -62,7 +62,7 @@ def answer(call: str, function: Callable[..., object], *args: Any) -> Frames:
         return plain_frames(function(*args))
     except NotFrames as wrong:
         raise LearnerError(str(wrong)) from None
-    except (Late, KeyboardInterrupt):
+    except (Stuck, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise LearnerError(explain(error, call)) from None
@@ -80,15 +80,6 @@ def all_ticks(datapath: Any, start: float, end: float) -> Frames:
     return sent
 
 
-class Late(BaseException):
-    """Thrown into a call that takes too long. Not an Exception, so that `except Exception` does not stop it."""
-
-
-def late_message(call: str, seconds: float = CALL_SECONDS) -> str:
-    """What is said of a call that does not return."""
-    return f"{call} was still running after {seconds:g} s, and was stopped. Is there a loop that never ends?"
-
-
 @contextlib.contextmanager
 def time_limit(call: str) -> Iterator[None]:
     """End the body after CALL_SECONDS, with LearnerError. Only in the main thread: elsewhere `live` keeps watch."""
@@ -97,15 +88,15 @@ def time_limit(call: str) -> Iterator[None]:
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise Late
+        raise Stuck
 
     before = signal.signal(signal.SIGALRM, ring)
     # Again and again: a bare `except:` in the learner's code may swallow the first.
     signal.setitimer(signal.ITIMER_REAL, CALL_SECONDS, 0.1)
     try:
         yield
-    except Late:
-        raise LearnerError(late_message(call)) from None
+    except Stuck:
+        raise LearnerError(never_returned(call, CALL_SECONDS)) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -159,6 +150,8 @@ class _Local(Guarded):
         self._datapath, self._owner = datapath, owner
 
     def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
+        if not hasattr(self._datapath, "receive"):
+            raise LearnerError(no_receive(self._datapath))
         call, sent = "receive(port, frame, now)", []
         for port, frame, now in arriving:
             with self._owner._running(call):

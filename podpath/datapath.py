@@ -7,6 +7,7 @@ interfaces, the jail of the grader) knows only what this file says. Pure: nothin
 
 from collections import deque
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
 
 Frames = list[tuple[str, bytes]]  # (port, frame) to transmit, in order
@@ -32,6 +33,22 @@ def tick(datapath: Any, now: float) -> Frames:
     return [] if method is None else method(now) or []
 
 
+class Stuck(BaseException):
+    """Thrown into a datapath that does not return. Not an Exception, so that `except Exception` does not stop it."""
+
+
+def no_receive(datapath: Any) -> str:
+    """What is said of something that is no datapath, because it has no `receive`."""
+    close = get_close_matches("receive", [name for name in dir(datapath) if not name.startswith("__")], 1)
+    hint = f"; it has {close[0]}" if close else ""
+    return f"the class has no method receive(self, port, frame, now){hint}"
+
+
+def never_returned(call: str, seconds: float) -> str:
+    """What is said of a call that was stopped."""
+    return f"{call} was still running after {seconds:g} s, and was stopped. Is there a loop that never ends?"
+
+
 class NotFrames(TypeError):
     """A datapath returned something that is not a list of (port, frame)."""
 
@@ -41,6 +58,8 @@ def plain_frames(result: object) -> Frames:
 
     Lists and tuples are both taken, and any bytes-like frame: what matters is what would be sent.
     """
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], str):
+        raise NotFrames("it returned one pair (port, frame), and not a list of pairs: [(port, frame)]")
     if not isinstance(result, list | tuple):
         raise NotFrames(
             f"it returned {_shown(result)}; it must return a list of (port, frame) pairs, "

@@ -65,8 +65,8 @@ def _node(ax: Axes, plan: Plan, node: HostPlan, pods: list[HostPlan], left: floa
         _cable(ax, centre, 1.35, 2.1)
     middle = left + width / 2
     _cable(ax, middle, -0.45, 0.85)
-    port = UPLINK if UPLINK in node.ports else BRIDGE
-    ax.text(middle + 0.05, 0.68, port, fontsize=7.5, va="center", color="#555555")
+    if UPLINK in node.ports:  # the kernel's bridge is cbr0 itself
+        ax.text(middle + 0.05, 0.68, UPLINK, fontsize=7.5, va="center", color="#555555")
     if node.gateway is not None:
         ax.text(middle + 0.08, 0.42, f"{BRIDGE} {node.gateway.ip}", fontsize=7.5, va="center", color=_INK)
         ax.plot([middle], [0.42], "s", color=_INK, ms=5, zorder=3)

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from podpath import netns
 from podpath.cluster import Cluster
-from podpath.datapath import TICK, NotFrames, plain_frames
+from podpath.datapath import TICK, NotFrames, Stuck, never_returned, no_receive, plain_frames
 from podpath.errors import explain, own_lines
 from podpath.host import Host
 from podpath.packets import describe
@@ -33,10 +33,6 @@ _SHOWN = 3  # of the different errors, this many are printed as they happen
 _NOTHING: object = ()  # what a call that raised returned
 _AT_ONCE = 64  # frames taken from one port before the others have their turn
 _LARGEST = 1 << 14  # bytes of a frame that are read: more than any MTU that the labs use
-
-
-class Stuck(BaseException):
-    """Thrown into a datapath that does not return. Not an Exception, so that `except Exception` does not stop it."""
 
 
 @dataclass
@@ -69,7 +65,7 @@ class Failure:
 
     def __str__(self) -> str:
         cause = "in tick()" if self.frame is None else f"on a frame from {self.port}: {describe(self.frame)}"
-        return f"your datapath failed {cause}\n{self.error}"
+        return f"your code failed {cause}\n{self.error}"
 
     __repr__ = __str__
 
@@ -98,6 +94,8 @@ def attach(
     taken = list(cluster.ports(node) if ports is None else ports)
     if callable(datapath) and not hasattr(type(datapath), "receive"):
         datapath = datapath(list(taken), **arguments)
+    if not hasattr(datapath, "receive"):
+        raise TypeError(no_receive(datapath))
     attachment = Attachment(datapath, cluster, node, taken, announce)
     attachment._start()
     return attachment
@@ -270,10 +268,10 @@ class Attachment:
 
     def _failed(self, error: BaseException, port: str, frame: bytes | None, out: object) -> None:
         if frame is not None:
-            self.counters.dropped["your datapath failed on them"] += 1
+            self.counters.dropped["your code failed on them"] += 1
         if isinstance(error, Stuck):
             self._given_up = f"given up: a call took more than {STUCK_AFTER:g} s"
-            said = f"it was still running after {STUCK_AFTER:g} s, and was stopped. Is there a loop that never ends?"
+            said = never_returned("tick(now)" if frame is None else "receive(port, frame, now)", STUCK_AFTER)
             self._receive = _drop
         else:
             said = self._words(error, out, "tick(now)" if frame is None else "receive(port, frame, now)")

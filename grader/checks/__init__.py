@@ -11,4 +11,4 @@ def find(name: str) -> Lab:
     for lab in LABS:
         if name in (lab.number, lab.name, lab.full_name, lab.number.lstrip("0")):
             return lab
-    raise KeyError(f"there is no lab {name!r}; there are {', '.join(lab.full_name for lab in LABS)}")
+    raise KeyError(f"there is no lab {name!r}; the labs are {', '.join(lab.full_name for lab in LABS)}")

@@ -56,9 +56,19 @@ def test_without_the_class_it_says_what_to_do(shown: list[Any]) -> None:
     assert "there is no class LearningBridge yet. Run the cell that defines it" in repr(shown[0])
 
 
-def test_a_slug_that_is_none_names_those_that_are() -> None:
-    with pytest.raises(KeyError, match="it has flood-unknown, flood-group"):
-        notebook.checker("02")("flood")
+def test_a_slug_that_is_none_names_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert notebook.checker("02")("flood") == 0.0
+    assert "it has flood-unknown, flood-group" in capsys.readouterr().out
+
+
+def test_a_misspelt_method_is_named(shown: list[Any]) -> None:
+    class LearningBridge:
+        def __init__(self, ports: list[str]) -> None: ...
+        def recieve(self, port: str, frame: bytes, now: float) -> None: ...
+
+    assert notebook.checker("02")("flood-unknown", LearningBridge) == 0.0
+    told = " ".join(repr(shown[0]).split())
+    assert "the class has no method receive(self, port, frame, now); it has recieve" in told
 
 
 @pytest.mark.parametrize("body", ["pass", "try: hash(1)\n            except Exception: pass"])

@@ -70,7 +70,7 @@ def a_generator() -> Iterator[tuple[str, bytes]]:
         (a_generator(), "(a generator)"),
         (HasNoWords(), "it returned something that has no repr() (a HasNoWords)"),
         (["left"], "its list holds 'left' (a str); each item must be a pair (port, frame)"),
-        (("left", b"frame"), "its list holds 'left' (a str); each item must be a pair"),
+        (("left", b"frame"), "it returned one pair (port, frame), and not a list of pairs"),
         ([("left",)], "each item must be a pair (port, frame)"),
         ([("left", b"frame", 1)], "each item must be a pair (port, frame)"),
         ([(1, b"frame")], "its list names the port 1 (an int); a port is a string"),

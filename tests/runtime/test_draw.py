@@ -49,7 +49,7 @@ def test_a_topology_shows_every_host_its_address_and_who_plays(nodes: int, pods:
 
 
 def test_the_ports_of_a_node_are_named() -> None:
-    assert {"topod1", "topod2", "cbr0"} <= painted(draw.topology(topology.plan(1, 2)))
+    assert {"topod1", "topod2", "cbr0 10.244.1.1"} <= painted(draw.topology(topology.plan(1, 2)))
     assert {"topod1", "topod2", "uplink"} <= painted(draw.topology(topology.plan(1, 2, "learner")))
 
 

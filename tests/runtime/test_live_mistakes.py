@@ -59,7 +59,7 @@ def a_lab(mistake: Mistake, datapath: type = Mistaken) -> Iterator[Lab]:
 
 
 def dropped(attached: Attachment) -> int:
-    return attached.counters.dropped["your datapath failed on them"]
+    return attached.counters.dropped["your code failed on them"]
 
 
 def stumble(frame: bytes) -> Frames:
@@ -78,7 +78,7 @@ def test_an_exception_is_told_once_with_the_frame_in_words_and_the_datapath_goes
         cluster.converge()
         assert len(said) == len(attached.failures) == 1
         lines = said[0].splitlines()
-        assert lines[0] == f"podpath: your datapath failed on a frame from topod1: {TRIGGER_IN_WORDS}"
+        assert lines[0] == f"podpath: your code failed on a frame from topod1: {TRIGGER_IN_WORDS}"
         assert lines[1] == "IndexError: there is no byte 99"
         assert lines[-1].endswith('in stumble(): raise IndexError("there is no byte 99")')
         assert "live.py" not in said[0]
@@ -142,7 +142,7 @@ def test_what_is_no_list_of_frames_is_named(result: Any, words: str, wait_until:
         wait_until(lambda: dropped(attached) == 3, "all three frames are counted as dropped")
         cluster.converge()
         assert len(said) == 1
-        assert said[0].startswith(f"podpath: your datapath failed on a frame from topod1: {TRIGGER_IN_WORDS}\n")
+        assert said[0].startswith(f"podpath: your code failed on a frame from topod1: {TRIGGER_IN_WORDS}\n")
         assert words in said[0]
 
 
@@ -180,7 +180,7 @@ def test_a_failure_in_tick_is_told_as_one(wait_until: Callable[..., Any]) -> Non
 
     with a_lab(not_written, MistakenTimer) as (cluster, _, _, said):
         wait_until(lambda: said, "it is told")
-        assert said[0].startswith("podpath: your datapath failed in tick()\ntick is not written yet")
+        assert said[0].startswith("podpath: your code failed in tick()\ntick is not written yet")
         cluster.converge()
         assert len(said) == 1
 
@@ -235,7 +235,7 @@ def test_an_endless_loop_in_tick_is_stopped_too(
     monkeypatch.setattr(live, "STUCK_AFTER", 1.0)
     with a_lab(loop, MistakenTimer) as (_, attached, _, said):
         wait_until(lambda: said, "it is told")
-        assert "failed in tick()\nit was still running after 1 s" in said[0]
+        assert "failed in tick()\ntick(now) was still running after 1 s" in said[0]
         attached.detach()
         assert len(said) == 1
 

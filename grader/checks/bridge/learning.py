@@ -47,10 +47,7 @@ def learn_forward(t: BridgeTrial) -> None:
 
 
 def _known(station: str, port: str) -> str:
-    return (
-        f"{station} has spoken on {port}, but a frame to it left by {{got}}. A hub sends every frame everywhere; a bridge "
-        "sends frames to a station that has spoken to its port, and to no other."
-    )
+    return f"{station} has spoken on {port}, but a frame to it left by {{got}}. {{compare}}"
 
 
 def _only_the_source_is_learned(

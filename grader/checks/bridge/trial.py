@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from grader.check import Failed, Handle, LearnerError, Trial
 from podpath.datapath import Frames
-from podpath.packets import BROADCAST, differences, ethernet, hexdump, mac_text
+from podpath.packets import BROADCAST, ETHERNET_HEADER, differences, ethernet, hexdump, mac_text
 
 CAPACITY = 4096  # stations that a bridge of this lab remembers
 EXPERIMENTAL = 0x88B5  # an EtherType for local experiments (IEEE 802, 9.2.4)
@@ -35,7 +35,9 @@ class BridgeTrial(Trial):
         extra = {} if ageing is None else {"ageing": ageing}
         shown = "".join(f", {name}={value:g}" for name, value in extra.items())
         with self.transcript.step(f"LearningBridge([{', '.join(map(repr, self.ports))}]{shown})"):
-            return self.subject.make(self.ports, list(self.ports), **extra)
+            made = self.subject.make(self.ports, list(self.ports), **extra)
+        self.transcript.note(f"t={self.now - self.start:g} s is now={self.now!r}")
+        return made
 
     def _port_names(self, count: int) -> list[str]:
         stem = self.random.choice(["veth", "port", "lan", "to", "eth", "p", "if-"])
@@ -93,11 +95,18 @@ class BridgeTrial(Trial):
         """A frame arrives, and every port but its own must send it."""
         self.arrive(bridge, port, frame, [p for p in self.ports if p != port], why)
 
-    def reach(self, bridge: Handle, port: str, frame: bytes, destination: str, why: str = "") -> None:
+    def reach(self, bridge: Handle, port: str, frame: bytes, destination: str) -> None:
         """A frame arrives; `destination` must be among the ports that send it, unchanged. Others may, for now."""
         sent = self._ask(bridge, port, frame)
+        if sent and destination not in [p for p, _ in sent]:
+            self.transcript.wrong(
+                f"{self._event(port, frame)}: must leave by {destination} at least, was {_ports(sent)}"
+            )
+            raise Failed(
+                f"{self.name(frame[:6])} has spoken on {destination}, but a frame to it did not leave there."
+            )
         others = [p for p, _ in sent if p not in (port, destination)]
-        self._judge(port, frame, sorted({destination, *others}), sent, why)
+        self._judge(port, frame, sorted({destination, *others}), sent, "")
 
     def whatever(self, bridge: Handle, port: str, frame: bytes) -> None:
         """A frame arrives, and what becomes of it is left to the bridge."""
@@ -123,17 +132,20 @@ class BridgeTrial(Trial):
         if got == wanted and not changed:
             self.transcript.say(f"{self._event(port, frame)}: {_out(wanted)}")
             return
-        self.transcript.wrong(f"{self._event(port, frame)}: must be {_out(wanted)}, was {_out(got)}")
+        verdict = (
+            "out of the right ports, but changed" if got == wanted else f"must be {_out(wanted)}, was {_out(got)}"
+        )
+        self.transcript.wrong(f"{self._event(port, frame)}: {verdict}")
         if changed:
             raise Failed(self._changed(frame, *changed[0]))
         if why:
-            raise Failed(why.format(got=", ".join(got) or "no port"))
+            raise Failed(why.format(got=", ".join(got) or "no port", compare=_comparison(wanted, got)))
         raise Failed(self._usual_mistake(port, frame, wanted, got))
 
     def _changed(self, frame: bytes, port: str, sent: bytes) -> str:
         self.transcript.note(f"what arrived:\n{hexdump(frame[:64])}")
         places = [i for i, byte in enumerate(sent) if i >= len(frame) or byte != frame[i]]
-        self.transcript.note(f"what was sent out of {port}:\n{hexdump(sent[:64], places)}")
+        self.transcript.note(f"what was sent out of {port}:\n{hexdump(sent[:64], places) or '(0 bytes)'}")
         told = "; ".join(differences(frame, sent)) or "its bytes"
         habit = " (the IPv4 time to live)" if frame[12:14] == b"\x08\x00" and 22 in places else ""
         return (
@@ -146,12 +158,19 @@ class BridgeTrial(Trial):
             return f"The frame came back to the sender on {port}. Never send a frame out of the port it arrived on."
         if len(set(got)) < len(got):
             return f"The same frame was sent more than once out of one port: {_out(got)}."
+        if wanted and not got and len(frame) == ETHERNET_HEADER:
+            return "The frame was dropped. 14 bytes are a whole header: such a frame is forwarded as any other."
         if wanted and not got:
             return f"The frame was dropped. A frame {self._to(frame)} goes out of every other port."
         if missing:
             return (
                 f"The frame reached {len(got)} of {len(wanted)} ports; {', '.join(missing)} went without. A frame "
                 f"{self._to(frame)} goes out of every other port."
+            )
+        if len(wanted) == 1:
+            return (
+                f"{self.name(frame[:6])} has spoken on {wanted[0]}, but a frame to it was {_out(got)}. Send it out of "
+                f"{wanted[0]}, and of no other port."
             )
         return f"The frame was {_out(got)}, but must be {_out(wanted)}."
 
@@ -171,6 +190,16 @@ class BridgeTrial(Trial):
 
     def _clock(self) -> str:
         return f"t={self.now - self.start:g} s  "
+
+
+def _comparison(wanted: list[str], got: list[str]) -> str:
+    """What it was like: a hub, which sends to all, or a bridge that has learned something wrong."""
+    if set(wanted) < set(got):
+        return (
+            "A hub sends every frame everywhere; a bridge sends frames to a station that has spoken to its port, and to "
+            "no other."
+        )
+    return "Learn from the source, frame[6:12], and look up the destination, frame[0:6]."
 
 
 def _ports(sent: Frames) -> str:

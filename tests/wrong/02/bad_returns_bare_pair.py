@@ -1,7 +1,7 @@
 """Returns a bare pair, not a list with one pair in it, when it knows the destination.
 
 caught-by: learn-forward
-says: each item must be a pair
+says: not a list of pairs
 """
 
 MAX_ENTRIES = 4096
