@@ -61,7 +61,12 @@ class Notebook:
             content = message["content"]
             said.append(content.get("text", "") if message["msg_type"] == "stream" else content.get("ename", ""))
 
-        self.client.execute_interactive(code, timeout=SECONDS, output_hook=heard)
+        # After an error a kernel drops, for a moment, what it is asked next: the cells that "run all" had queued up.
+        while (
+            self.client.execute_interactive(code, timeout=SECONDS, output_hook=heard)["content"]["status"]
+            == "aborted"
+        ):
+            pass
         return "".join(said).strip()
 
     def loop_until_interrupted(self) -> None:

@@ -1,0 +1,175 @@
+"""Faults put into a cluster at a place that is known, for the X-ray to find."""
+
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from podpath import Cluster, attach
+from podpath.host import Host
+from podpath.path import Place, expected
+from podpath.trace import Died
+from podpath.xray import Xray, xray
+
+
+class Bridge:
+    """A learning bridge without ageing, which is not needed here."""
+
+    def __init__(self, ports: list[str]) -> None:
+        self.ports, self.table = ports, dict[bytes, str]()
+
+    def receive(self, port: str, frame: bytes, now: float) -> list[tuple[str, bytes]]:
+        self.table[frame[6:12]] = port
+        known = self.table.get(frame[:6])
+        if known is not None:
+            return [] if known == port else [(known, frame)]
+        return [(other, frame) for other in self.ports if other != port]
+
+
+@dataclass
+class Scene:
+    """A cluster, two of its pods, and the way between them."""
+
+    cluster: Cluster
+    source: Host
+    destination: Host
+    way: list[Place]
+    random: random.Random
+    stack: ExitStack
+
+    def run(self, host: str, *commands: str) -> None:
+        for command in commands:
+            self.cluster[host].cmd(command)
+
+    def xray(self) -> Xray:
+        """Ping from the source to the destination, with nothing remembered."""
+        for host in self.cluster.hosts.values():
+            host.cmd("ip neigh flush all")
+        return xray(self.cluster, f"ping -c 1 -W 0.3 {self.destination.ip}", source=self.source)
+
+
+def scene(seed: int, stack: ExitStack, network: str | None = None) -> Scene:
+    """A cluster of random shape in which every pod reaches every pod."""
+    chance = random.Random(seed)
+    nodes = chance.randrange(1, 4)
+    network = network or chance.choice(["kernel", "learner"])
+    cluster = stack.enter_context(Cluster(nodes, chance.randrange(2, 4), network))  # type: ignore[arg-type]
+    for node in cluster.nodes if network == "learner" else []:
+        stack.enter_context(attach(Bridge, node))
+    cluster.converge()
+    source, destination = chance.sample(cluster.pods, 2)
+    way = expected(cluster.plan, cluster.plan.hosts[source.name], cluster.plan.hosts[destination.name])
+    return Scene(cluster, source, destination, way, chance, stack)
+
+
+Verdict = Callable[[Died], bool]
+
+
+def link_cut(scene: Scene) -> Verdict:
+    """One end of a cable on the way is set down. What was lost was lost there."""
+    cables = [(a, b) for a, b in zip(scene.way, scene.way[1:], strict=False) if a.host != b.host]
+    near, far = scene.random.choice(cables)
+    end = scene.random.choice([near, far])
+    scene.run(end.host, f"ip link set {end.interface} down")
+
+    def right(died: Died) -> bool:
+        if died.at is None and died.next is None:
+            return near.host == scene.source.name  # without the only link there is not even a route
+        return died.at == near or died.next in (near, far)
+
+    return right
+
+
+def route_removed(scene: Scene) -> Verdict:
+    """A host on the way, which routes, forgets the route."""
+    routing = [scene.way[0], *(place for place in scene.way if place.outgoing and place.interface == "eth0")]
+    place = scene.random.choice(routing)
+    subnet = scene.cluster.plan.hosts[scene.destination.name].address.network
+    scene.run(place.host, f"ip route del {subnet}", f"ip route del {subnet}", "ip route del default")
+
+    def right(died: Died) -> bool:
+        before = scene.way.index(place) - 1
+        if before < 0:
+            return died.at is None
+        return died.at == scene.way[before] and died.next == place
+
+    return right
+
+
+def rule_that_drops(scene: Scene) -> Verdict:
+    """A packet filter drops ICMP: in a node that forwards it, in the pod that gets it, or in the pod that sends it."""
+    hooks = [("output", scene.source.name, None), ("input", scene.destination.name, scene.way[-1])]
+    for before, after in zip(scene.way, scene.way[1:], strict=False):
+        if before.host == after.host and not before.outgoing and after.outgoing and "fabric" not in before.host:
+            routed = scene.cluster.plan.players["bridge"] == "learner" or "cbr0" in (
+                before.interface,
+                after.interface,
+            )
+            if routed and "cbr0" in (before.interface, after.interface):
+                hooks.append(("forward", before.host, before))
+    hook, host, place = scene.random.choice(hooks)
+    scene.run(
+        host,
+        "nft add table ip fault",
+        f"nft 'add chain ip fault it {{ type filter hook {hook} priority 0; }}'",
+        "nft add rule ip fault it ip protocol icmp drop",
+    )
+    return lambda died: died.at == place
+
+
+def wrong_datapath(scene: Scene) -> Verdict:
+    """A learner's bridge on the way does not do what it should with what is meant for one port."""
+    crossings = [
+        (a, b)
+        for a, b in zip(scene.way, scene.way[1:], strict=False)
+        if a.host == b.host
+        and not a.outgoing
+        and b.outgoing
+        and {a.interface, b.interface} <= set(ports(scene, a.host))
+    ]
+    before, after = scene.random.choice(crossings)
+    kind = scene.random.choice(["nothing", "elsewhere", "cut short"])
+
+    class Wrong(Bridge):
+        def receive(self, port: str, frame: bytes, now: float) -> list[tuple[str, bytes]]:
+            answer: list[tuple[str, bytes]] = []
+            for to, sent in super().receive(port, frame, now):
+                if (port, to) != (before.interface, after.interface):
+                    answer.append((to, sent))
+                elif kind == "elsewhere":
+                    answer.append((next(p for p in self.ports if p not in (port, to)), sent))
+                elif kind == "cut short":
+                    answer.append((to, sent[:14]))
+            return answer
+
+    node = scene.cluster[before.host]
+    for attached in [one for one in scene.cluster._attached if getattr(one, "_node", None) is node]:
+        attached.detach()
+    scene.stack.enter_context(attach(Wrong, node))
+    return lambda died: died.at == before and died.next == after
+
+
+def ports(scene: Scene, host: str) -> list[str]:
+    """The ports of a node's bridge."""
+    return scene.cluster.ports(scene.cluster[host]) if scene.cluster.plan.hosts[host].role == "node" else []
+
+
+FAULTS: dict[str, tuple[Callable[[Scene], Verdict], str | None]] = {
+    "link cut": (link_cut, None),
+    "route removed": (route_removed, None),
+    "rule that drops": (rule_that_drops, None),
+    "wrong datapath": (wrong_datapath, "learner"),
+}
+
+
+def find(kind: str, seed: int) -> tuple[bool, str]:
+    """Put one fault into a new cluster; whether the X-ray named the place, and all about it."""
+    make, network = FAULTS[kind]
+    with ExitStack() as stack:
+        made = scene(seed, stack, network)
+        right: Any = make(made)
+        seen = made.xray()
+        died = seen.died_at
+        told = f"{kind}, seed {seed}: {made.source.name} -> {made.destination.name}\n{seen}\n{died and (died.at, died.next)}"
+        return died is not None and right(died), told
