@@ -15,6 +15,8 @@ from typing import Any
 from podpath import attach, netns
 from podpath.host import Host
 
+LARGEST = 1 << 14  # bytes of a frame that are read, as in `podpath.live`
+
 Forwarder = Callable[[Host, list[str]], None]
 Way = tuple[str, Callable[[int], bytes], Callable[[bytes], int]]  # a port, how to receive there, how to send opposite
 
@@ -22,13 +24,14 @@ Way = tuple[str, Callable[[int], bytes], Callable[[bytes], int]]  # a port, how 
 def bare_loop(node: Host, ports: list[str]) -> None:
     """The simplest loop: wait until a frame is there, take it from one socket, put it into the other.
 
-    The sockets are those of `podpath.live`, options and all; so is epoll, the cheapest way to wait.
+    The sockets are those that `podpath.live` has for frames without a VLAN tag, options and all; epoll and the room
+    for a frame are its own as well.
     """
     poll, ways = _opened(node, ports)
     while True:
         for fd, _ in poll.poll():
             _, recv, send = ways[fd]
-            send(recv(65535))
+            send(recv(LARGEST))
 
 
 def draining_loop(node: Host, ports: list[str]) -> None:
@@ -39,7 +42,7 @@ def draining_loop(node: Host, ports: list[str]) -> None:
             _, recv, send = ways[fd]
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    send(recv(65535))
+                    send(recv(LARGEST))
 
 
 def bridge_in_loop(bridge: Callable[..., Any]) -> Forwarder:
@@ -54,7 +57,7 @@ def bridge_in_loop(bridge: Callable[..., Any]) -> Forwarder:
                 port, recv, _ = ways[fd]
                 with contextlib.suppress(BlockingIOError):
                     while True:
-                        for to, frame in receive(port, recv(65535), time.monotonic()):
+                        for to, frame in receive(port, recv(LARGEST), time.monotonic()):
                             sends[to](frame)
 
     return forward
@@ -64,7 +67,7 @@ def _opened(node: Host, ports: list[str]) -> tuple[select.epoll, dict[int, Way]]
     with netns.inside(node.netns):
         for port in ports:
             netns.switch_offloads_off(port)
-        a, b = (netns.packet_socket(port) for port in ports)
+        a, b = (netns.packet_socket(port, tagged=False) for port in ports)
     poll = select.epoll()
     for opened in (a, b):
         poll.register(opened, select.EPOLLIN)

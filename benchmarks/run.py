@@ -57,7 +57,7 @@ def _run_here(argv: list[str]) -> tuple[int, bytes]:
 def machine() -> str:
     """Where this was measured, and how busy it was with other things."""
     load = os.getloadavg()[0]
-    busy = " (BUSY: ratios will scatter; repeat this when the machine is quiet)" if load > 0.5 else ""
+    busy = " (BUSY: ratios will scatter; repeat this when the machine is quiet)" if load > 1 else ""
     return (
         f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, Python {platform.python_version()}, "
         f"load average {load:.1f} before we began{busy}"
