@@ -126,6 +126,13 @@ def with_tag(frame: bytes, auxiliary: bytes) -> bytes:
     return frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
 
 
+def set_packet_option(opened: socket.socket, option: int, value: bytes) -> None:
+    """`setsockopt` for a packet socket that lets other threads run while the kernel takes its time."""
+    if _libc.setsockopt(opened.fileno(), _SOL_PACKET, option, value, len(value)):
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot set a packet socket's option {option}: {os.strerror(number)}")
+
+
 def hear_everything(opened: socket.socket) -> None:
     """Bind a packet socket to all interfaces of its namespace, which the socket module has no words for."""
     address = struct.pack("HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), 0, 0, 0, 0)

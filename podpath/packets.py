@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-ETHERNET_HEADER = 14  # bytes: destination, source, EtherType
-BROADCAST = b"\xff" * 6
-
-ETH_IPV4, ETH_ARP, ETH_VLAN, ETH_IPV6, ETH_LLDP = 0x0800, 0x0806, 0x8100, 0x86DD, 0x88CC
-ICMP, TCP, UDP = 1, 6, 17
-
-_ICMP_NAMES = {0: "echo reply", 3: "unreachable", 5: "redirect", 8: "echo request", 11: "time exceeded"}
-_TCP_FLAGS = ((0x02, "SYN"), (0x10, "ACK"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"))
+from podpath.layers import BROADCAST as BROADCAST
+from podpath.layers import ETH_ARP as ETH_ARP
+from podpath.layers import ETH_IPV4 as ETH_IPV4
+from podpath.layers import ETH_IPV6 as ETH_IPV6
+from podpath.layers import ETH_LLDP as ETH_LLDP
+from podpath.layers import ETH_VLAN as ETH_VLAN
+from podpath.layers import ETHERNET_HEADER as ETHERNET_HEADER
+from podpath.layers import ICMP as ICMP
+from podpath.layers import TCP as TCP
+from podpath.layers import UDP as UDP
+from podpath.layers import describe as describe
 
 
 def mac(text: str) -> bytes:
@@ -98,56 +101,6 @@ def fields(frame: bytes) -> list[Field]:
     if len(frame) > ETHERNET_HEADER:
         found.append(Field("payload", ETHERNET_HEADER, len(frame), f"{len(frame) - ETHERNET_HEADER} bytes"))
     return found
-
-
-def describe(frame: bytes) -> str:
-    """One line that tells a person what a frame is.
-
-    >>> describe(ethernet(BROADCAST, mac("0a:58:0a:f4:01:02"), 0x88B5, b"hello"))
-    '0a:58:0a:f4:01:02 > ff:ff:ff:ff:ff:ff (broadcast), type 0x88b5, 19 bytes'
-    """
-    if len(frame) < ETHERNET_HEADER:
-        shown = frame.hex(" ") or "empty"
-        return f"too short for Ethernet: {len(frame)} bytes ({shown})"
-    destination, source = frame[:6], frame[6:12]
-    kind = " (broadcast)" if destination == BROADCAST else " (multicast)" if is_group(destination) else ""
-    ethertype, offset = struct.unpack_from("!H", frame, 12)[0], ETHERNET_HEADER
-    vlan = ""
-    if ethertype == ETH_VLAN and len(frame) >= 18:
-        tag, ethertype = struct.unpack_from("!HH", frame, 14)
-        vlan, offset = f"VLAN {tag & 0xFFF}, ", 18
-    inside = _network(ethertype, frame[offset:]) or f"type 0x{ethertype:04x}"
-    return f"{mac_text(source)} > {mac_text(destination)}{kind}, {vlan}{inside}, {len(frame)} bytes"
-
-
-def _network(ethertype: int, data: bytes) -> str:
-    if ethertype == ETH_ARP and len(data) >= 28:
-        operation, sha, spa, _, tpa = struct.unpack_from("!H6s4s6s4s", data, 6)
-        if operation == 1:
-            return f"ARP who has {IPv4Address(tpa)}? tell {IPv4Address(spa)}"
-        return f"ARP {IPv4Address(spa)} is at {mac_text(sha)}"
-    if ethertype == ETH_IPV4 and len(data) >= 20:
-        header = (data[0] & 15) * 4
-        source, destination = IPv4Address(data[12:16]), IPv4Address(data[16:20])
-        return f"IPv4 {source} > {destination} {_transport(data[9], data[header:])}"
-    return {ETH_ARP: "ARP (cut short)", ETH_IPV4: "IPv4 (cut short)", ETH_IPV6: "IPv6", ETH_LLDP: "LLDP"}.get(
-        ethertype, ""
-    )
-
-
-def _transport(protocol: int, data: bytes) -> str:
-    if protocol == ICMP and len(data) >= 8:
-        kind, _, _, ident, sequence = struct.unpack_from("!BBHHH", data)
-        name = _ICMP_NAMES.get(kind, f"type {kind}")
-        return f"ICMP {name}" + (f" id {ident} seq {sequence}" if kind in (0, 8) else "")
-    if protocol == TCP and len(data) >= 20:
-        sport, dport, _, _, _, flags = struct.unpack_from("!HHIIBB", data)
-        names = " ".join(name for bit, name in _TCP_FLAGS if flags & bit)
-        return f"TCP {sport} > {dport} {names}".rstrip()
-    if protocol == UDP and len(data) >= 8:
-        sport, dport = struct.unpack_from("!HH", data)
-        return f"UDP {sport} > {dport}"
-    return f"protocol {protocol}"
 
 
 def differences(expected: bytes, actual: bytes) -> list[str]:

@@ -139,7 +139,7 @@ class LearningBridge:
 """
     with jailed(source) as jail:
         assert jail.make(["p"], ["p"]).receive("p", FRAME, 0.0) == []
-        assert processes(marker)
+        wait_until(lambda: processes(marker), "it starts")
     wait_until(lambda: not processes(marker), "a process outlives its jail")
 
 

@@ -72,8 +72,9 @@ class Notebook:
     def loop_until_interrupted(self) -> None:
         """Execute an endless loop, and interrupt it once it goes round."""
         request = self.client.execute("print('looping', flush=True)\nwhile True: pass")
-        while self.client.get_iopub_msg(timeout=SECONDS)["content"].get("text") != "looping\n":
-            pass
+        said = ""
+        while "looping" not in said:
+            said += self.client.get_iopub_msg(timeout=SECONDS)["content"].get("text", "")
         self.manager.interrupt_kernel()
         while (reply := self.client.get_shell_msg(timeout=SECONDS))["parent_header"]["msg_id"] != request:
             pass

@@ -52,6 +52,7 @@ def a_lab(mistake: Mistake, datapath: type = Mistaken) -> Iterator[Lab]:
     ):
 
         def trigger(times: int) -> None:
+            cluster.converge()  # the first frame through a new cluster may be lost
             for _ in range(times):
                 tap.send("pod1", TRIGGER)
 
@@ -154,7 +155,8 @@ def test_a_generator_is_refused_as_it_is_on_the_bench(empty: bool, wait_until: C
 
     with a_lab(yields) as (_, attached, trigger, said):
         trigger(1)
-        wait_until(lambda: dropped(attached) == 1, "the frame is counted as dropped", deadline=10)
+        wait_until(lambda: said, "it is told", deadline=10)
+        assert dropped(attached) == 1
         assert "(a generator); it must return a list" in said[0]
 
 

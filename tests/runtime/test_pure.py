@@ -9,8 +9,8 @@ import pytest
 
 import podpath
 
-PURE = ["packets", "datapath", "bench", "topology", "errors"]
-HAVE_EXAMPLES = ["packets", "bench"]
+PURE = ["layers", "packets", "datapath", "bench", "topology", "errors", "path", "journey", "trace", "pcapng"]
+HAVE_EXAMPLES = ["layers", "bench"]
 DOES_IO = ["mininet", "matplotlib", "socket", "select", "subprocess", "threading", "podpath.live", "podpath.cluster"]
 
 

@@ -24,14 +24,14 @@ def ours(seen: list[Seen]) -> list[Seen]:
 
 
 def test_a_frame_is_seen_as_it_was_sent_and_where_it_arrived() -> None:
-    with Cluster(1, 3) as cluster, Tap(cluster.pods) as tap:
+    with Cluster(1, 3).converge() as cluster, Tap(cluster.pods) as tap:
         tap.send("pod1", numbered(1))
         seen = ours(tap.collect(lambda seen: len(ours(seen)) == 2, deadline=10))
         assert sorted((one.host, one.frame) for one in seen) == [("pod2", numbered(1)), ("pod3", numbered(1))]
 
 
 def test_frames_are_told_in_the_order_in_which_they_arrived_over_all_hosts() -> None:
-    with Cluster(1, 3) as cluster, Tap(cluster.pods) as tap, Tap(cluster.pods) as witness:
+    with Cluster(1, 3).converge() as cluster, Tap(cluster.pods) as tap, Tap(cluster.pods) as witness:
         for number in range(30):
             tap.send(f"pod{number % 3 + 1}", numbered(number))
             witness.collect(lambda seen: len(ours(seen)) == 2, deadline=10)  # only then comes the next
@@ -61,7 +61,7 @@ def test_a_frame_is_stamped_when_it_arrives_not_when_it_is_read() -> None:
 
 
 def test_what_a_host_itself_sends_is_not_seen() -> None:
-    with Cluster(1, 2) as cluster, Tap(cluster.pods) as tap:
+    with Cluster(1, 2).converge() as cluster, Tap(cluster.pods) as tap:
         tap.send("pod1", numbered(1))
         tap.collect(lambda seen: bool(ours(seen)), deadline=10)  # it has arrived at the other
         tap.send("pod2", numbered(2))
@@ -70,7 +70,7 @@ def test_what_a_host_itself_sends_is_not_seen() -> None:
 
 
 def test_what_came_before_the_tap_was_opened_is_not_seen() -> None:
-    with Cluster(1, 2) as cluster:
+    with Cluster(1, 2).converge() as cluster:
         with Tap(cluster.pods) as before:
             before.send("pod1", numbered(1))
             assert ours(before.collect(lambda seen: bool(ours(seen)), deadline=10))
@@ -81,7 +81,7 @@ def test_what_came_before_the_tap_was_opened_is_not_seen() -> None:
 
 
 def test_when_the_deadline_has_passed_what_has_come_so_far_is_told() -> None:
-    with Cluster(1, 2) as cluster, Tap(cluster.pods) as tap:
+    with Cluster(1, 2).converge() as cluster, Tap(cluster.pods) as tap:
         tap.send("pod1", numbered(1))
         tap.collect(lambda seen: bool(ours(seen)), deadline=10)
         tap.send("pod1", numbered(2))
@@ -90,13 +90,13 @@ def test_when_the_deadline_has_passed_what_has_come_so_far_is_told() -> None:
 
 
 def test_another_interface_than_eth0_can_be_tapped() -> None:
-    with Cluster(1, 2) as cluster, Tap(cluster.pods) as pods, Tap(cluster.nodes, "topod1") as port:
+    with Cluster(1, 2).converge() as cluster, Tap(cluster.pods) as pods, Tap(cluster.nodes, "topod1") as port:
         pods.send("pod1", numbered(1))
         seen = ours(port.collect(lambda seen: bool(ours(seen)), deadline=10))
         assert [(one.host, one.frame) for one in seen] == [("node1", numbered(1))]
 
 
 def test_an_interface_that_is_not_there_is_an_error_and_no_socket_stays_open() -> None:
-    with Cluster(1, 2) as cluster, pytest.raises(OSError, match="No such device"):
+    with Cluster(1, 2).converge() as cluster, pytest.raises(OSError, match="No such device"):
         Tap([*cluster.nodes, *cluster.pods], "cbr0")  # the node has it, the pods do not
     gc.collect()  # a socket that was forgotten would be complained of now

@@ -1,0 +1,120 @@
+"""The way that a packet should take through a cluster: computed from its plan, not observed. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from podpath.packets import mac as mac_bytes
+from podpath.topology import BRIDGE, INTERNET_GATEWAY, PROVIDER, UPLINK, HostPlan, Plan, cni_mac
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A direction at an interface of a host: where a packet can be seen to arrive, or to leave."""
+
+    host: str
+    interface: str
+    outgoing: bool
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.interface} {'->' if self.outgoing else '<-'}"
+
+
+def peers(plan: Plan) -> dict[tuple[str, str], tuple[str, str]]:
+    """For each end of a cable, as host and interface, the other end."""
+    ends = [((link.a.host, link.a.interface), (link.b.host, link.b.interface)) for link in plan.links]
+    return dict(ends) | {b: a for a, b in ends}
+
+
+def owner(plan: Plan, address: IPv4Address) -> HostPlan | None:
+    """The host that has an IPv4 address, if any has."""
+    for host in plan.hosts.values():
+        own = {host.address.ip} | ({host.gateway.ip} if host.gateway else set())
+        if host.role == "fabric":
+            own = {PROVIDER.ip, INTERNET_GATEWAY.ip}
+        if address in own:
+            return host
+    return None
+
+
+def expected(plan: Plan, source: HostPlan, destination: HostPlan) -> list[Place]:
+    """Every place that a packet passes from one host to another, in order. Empty if they are the same host."""
+    if source == destination:
+        return []
+    if {source.role, destination.role} == {"internet", "fabric"}:
+        return _cable(source.name, "eth0", destination.name, "eth0")
+    start, end = _node_of(plan, source), _node_of(plan, destination)
+    places = _from_pod(source) if source.role == "pod" else []
+    if start is not None and start == end:
+        if destination.role == "pod":
+            return places + (_to_pod(destination) if places else [*_down(plan, start), *_to_pod(destination)])
+        return places + _up(plan, start)
+    if start is not None:
+        places += _up(plan, start) if places else []
+        places += _cable(start.name, "eth0", _fabric(plan), f"to{start.name}")
+    else:
+        places += _cable(source.name, "eth0", _fabric(plan), "eth0") if source.role == "internet" else []
+        places.append(Place(_fabric(plan), "fabric0", True))
+    if end is None:
+        places.append(Place(_fabric(plan), "fabric0", False))
+        return places + (
+            _cable(_fabric(plan), "eth0", destination.name, "eth0") if destination.role != "fabric" else []
+        )
+    places += _cable(_fabric(plan), f"to{end.name}", end.name, "eth0")
+    return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
+
+
+def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:
+    """For each place of a way, the MAC address that a unicast packet is sent to there: that of the next hop."""
+    found, mac = [], b""
+    for place in reversed(places):
+        if not place.outgoing:
+            mac = _station(plan, place) or mac
+        found.append(mac)
+    return found[::-1]
+
+
+def _station(plan: Plan, place: Place) -> bytes | None:
+    """The MAC address of an interface that has an IPv4 address: where a hop ends. Mere ports have none."""
+    host = plan.hosts[place.host]
+    if host.role == "fabric":
+        address = {"fabric0": PROVIDER.ip, "eth0": INTERNET_GATEWAY.ip}.get(place.interface)
+    else:
+        address = {BRIDGE: host.gateway.ip if host.gateway else None, "eth0": host.address.ip}.get(place.interface)
+    return None if address is None else mac_bytes(cni_mac(address))
+
+
+def _cable(host: str, interface: str, peer: str, far: str) -> list[Place]:
+    return [Place(host, interface, True), Place(peer, far, False)]
+
+
+def _fabric(plan: Plan) -> str:
+    return next(host.name for host in plan.hosts.values() if host.role == "fabric")
+
+
+def _node_of(plan: Plan, host: HostPlan) -> HostPlan | None:
+    if host.role == "node":
+        return host
+    return None if host.node is None else plan.hosts[host.node]
+
+
+def _from_pod(pod: HostPlan) -> list[Place]:
+    return _cable(pod.name, "eth0", str(pod.node), f"to{pod.name}")
+
+
+def _to_pod(pod: HostPlan) -> list[Place]:
+    return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
+
+
+def _up(plan: Plan, node: HostPlan) -> list[Place]:
+    """From a port of the node's bridge to the node itself."""
+    if plan.players["bridge"] == "kernel":
+        return [Place(node.name, BRIDGE, False)]
+    return _cable(node.name, UPLINK, node.name, BRIDGE)
+
+
+def _down(plan: Plan, node: HostPlan) -> list[Place]:
+    """From the node itself into its bridge."""
+    if plan.players["bridge"] == "kernel":
+        return [Place(node.name, BRIDGE, True)]
+    return _cable(node.name, BRIDGE, node.name, UPLINK)

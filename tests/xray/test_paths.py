@@ -1,0 +1,116 @@
+"""Without faults: the path that was seen is the path that the plan says, for every pair and in every mode."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from podpath import Cluster
+from podpath.path import Place, expected
+from podpath.xray import xray
+
+from .faults import scene
+
+
+@pytest.mark.sandboxed
+@pytest.mark.parametrize("network", ["kernel", "learner"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_path_is_the_one_of_the_plan_between_all_that_can_reach_each_other(seed: int, network: str) -> None:
+    with ExitStack() as stack:
+        cluster = scene(seed, stack, network).cluster
+        for source in [*cluster.pods, *cluster.nodes]:
+            for destination in [*cluster.pods, *cluster.nodes, cluster.internet]:
+                if source is destination:
+                    continue
+                seen = xray(cluster, f"ping -c 1 -W 2 {destination.ip}", source=source)
+                plan = [cluster.plan.hosts[host.name] for host in (source, destination)]
+                assert seen.path == expected(cluster.plan, plan[0], plan[1]), str(seen)
+                assert seen.died_at is None, str(seen)
+                assert seen.lost == 0
+
+
+@pytest.mark.sandboxed
+def test_a_router_changes_macs_and_ttl_and_nat_the_source() -> None:
+    with Cluster(1, 2).converge() as cluster:
+        pod, node = cluster.pods[0], cluster.nodes[0]
+        seen = xray(cluster, f"ping -c 1 -W 2 {cluster.internet.ip}", source=pod)
+        changed = [(place, one.layer, one.field, one.after) for place, one in seen.changes]
+        out = Place(node.name, "eth0", True)
+        assert (out, "IPv4", "source", str(cluster.plan.hosts[node.name].address.ip)) in changed
+        assert (out, "IPv4", "ttl", "63") in changed
+        reply = seen.conversation.reply
+        assert reply is not None
+        assert reply.delivered
+        assert reply.way[-1].place == Place(pod.name, "eth0", False)
+
+
+@pytest.mark.sandboxed
+def test_a_web_page_is_followed_from_the_first_packet_on() -> None:
+    with Cluster(2, 1).converge() as cluster:
+        one, two = cluster.pods
+        cluster.serve(two)
+        seen = xray(cluster, f"curl -s http://{two.ip}", source=one)
+        assert "pod2" in seen.output
+        assert seen.journeys[0].packet.layers[2].fields["flags"] == "SYN"
+        assert seen.died_at is None
+
+
+@pytest.mark.sandboxed
+def test_whatever_happens_in_a_with_block_is_followed() -> None:
+    with Cluster(1, 2).converge() as cluster:
+        one, two = cluster.pods
+        with xray(cluster) as seen:
+            cluster.ping(one, two)
+        assert [str(place) for place in seen.path] == [
+            "pod1 eth0 ->",
+            "node1 topod1 <-",
+            "node1 topod2 ->",
+            "pod2 eth0 <-",
+        ]
+
+
+@pytest.mark.sandboxed
+def test_nothing_at_all_is_said_to_be_nothing() -> None:
+    with Cluster(1, 2) as cluster, xray(cluster) as seen:
+        pass
+    assert str(seen) == "Nothing was seen."
+
+
+@pytest.mark.sandboxed
+def test_the_right_one_is_followed_among_a_thousand_packets_a_second() -> None:
+    with Cluster(2, 3).converge() as cluster:
+        source, destination, *others = cluster.pods
+        busy = [
+            source.popen(["ping", "-q", "-i", "0.002", others[-1].ip]),
+            others[0].popen(["ping", "-q", "-i", "0.002", destination.ip]),
+        ]
+        try:
+            for _ in range(10):
+                seen = xray(cluster, f"ping -c 1 -W 2 -p beef {destination.ip}", source=source)
+                assert seen.lost == 0
+                assert len(seen.frames) > 20
+                assert seen.died_at is None
+                assert b"\xbe\xef\xbe\xef" in seen.journeys[0].packet.first.frame
+                assert seen.path[-1] == Place(destination.name, "eth0", False)
+        finally:
+            for one in busy:
+                one.kill()
+                one.communicate()
+
+
+@pytest.mark.sandboxed
+def test_it_can_be_saved_for_wireshark_with_the_names_of_the_interfaces() -> None:
+    import tempfile
+    from pathlib import Path
+
+    from scapy.utils import PcapNgReader
+
+    with Cluster(1, 2).converge() as cluster, tempfile.TemporaryDirectory() as folder:
+        seen = xray(cluster, f"ping -c 1 {cluster.pods[1].ip}", source=cluster.pods[0])
+        file = Path(folder) / "journey.pcapng"
+        seen.save(file)
+        with PcapNgReader(str(file)) as reader:
+            read = list(reader)
+    rows = [one for journey in seen.journeys for one in journey.way]
+    assert [bytes(packet) for packet in read] == [one.frame for one in sorted(rows, key=lambda one: one.time)]
+    assert {packet.sniffed_on for packet in read} == {f"{one.place.host}:{one.place.interface}" for one in rows}
+    assert bytes(read[0])[12:14] == b"\x08\x00"
