@@ -5,7 +5,6 @@ is not forwarding yet), so an echo is sent again and again until it is answered 
 here judges by one lost packet, and nothing sleeps.
 """
 
-import itertools
 import select
 import socket
 import struct
@@ -24,6 +23,7 @@ AGAIN = 0.1  # seconds until an unanswered echo is sent once more
 # Linux keeps at most 1,024 neighbours (gc_thresh3) for all namespaces of a machine together, and a sandbox may not
 # raise that. Each pair costs up to two at each end.
 _PAIRS_AT_ONCE = 240
+_FAR_AT_ONCE = 4000  # sequence numbers have 16 bits, and sockets some room
 
 
 class Target(Protocol):
@@ -109,13 +109,34 @@ def echo(pairs: Iterable[Pair], deadline: float) -> list[Echo]:
 
     The answers come in the order of the pairs.
     """
-    results: list[Echo] = []
-    groups = iter(pairs)
-    while group := list(itertools.islice(groups, _PAIRS_AT_ONCE)):
-        if len(results) >= _PAIRS_AT_ONCE:
-            _forget_neighbours(group)
-        results += _echo_group(group, deadline)
-    return results
+    wanted = list(pairs)
+    results: dict[int, Echo] = {}
+    many = sum(map(_on_link, wanted)) > _PAIRS_AT_ONCE
+    for numbers in _groups(wanted):
+        group = [wanted[number] for number in numbers]
+        results |= zip(numbers, _echo_group(group, deadline), strict=True)
+        if many and _on_link(group[0]):
+            _forget_neighbours(group)  # to leave room for those of the next group, and of whoever asks next
+    return [results[number] for number in range(len(wanted))]
+
+
+def _on_link(pair: Pair) -> bool:
+    """Whether two hosts are in one subnet, and so need an entry each in the other's neighbour table."""
+    source, destination = (host.ip.rpartition(".")[0] for host in pair)
+    return source == destination
+
+
+def _groups(pairs: list[Pair]) -> Iterator[list[int]]:
+    """The numbers of the pairs, in groups that can be asked at once.
+
+    Pairs of different subnets need their gateways' neighbour entries only. Of the others, those of one subnet and
+    source come together: fewer hosts then have to forget their neighbours.
+    """
+    far = [number for number, pair in enumerate(pairs) if not _on_link(pair)]
+    near = sorted(set(range(len(pairs))) - set(far), key=lambda number: (pairs[number][0].ip, number))
+    for numbers, at_once in ((far, _FAR_AT_ONCE), (near, _PAIRS_AT_ONCE)):
+        for start in range(0, len(numbers), at_once):
+            yield numbers[start : start + at_once]
 
 
 def _forget_neighbours(pairs: list[Pair]) -> None:
@@ -164,7 +185,7 @@ def _ask(sender: socket.socket, one: _Asked, ident: int, sequence: int) -> None:
 
 
 def _answers(sockets: list[socket.socket], ident: int, until: float, expected: int) -> Iterator[tuple[int, float]]:
-    """The sequence numbers of answers, and when their requests were sent, that arrive before `until`, which ends early when all have."""
+    """The answers that arrive before `until`, which ends early when all have: sequence number, and when it was asked."""
     while expected and (left := until - time.monotonic()) > 0:
         for ready in select.select(sockets, [], [], left)[0]:
             packet = ready.recv(2048)
