@@ -133,6 +133,11 @@ class Cluster:
         """Have something detached when the cluster closes."""
         self._attached.append(attached)
 
+    @property
+    def attached(self) -> list[Detachable]:
+        """What runs on the cluster's interfaces."""
+        return list(self._attached)
+
     def forget(self, attached: Detachable) -> None:
         """It has been detached."""
         if attached in self._attached:

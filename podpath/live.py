@@ -30,6 +30,7 @@ from podpath.packets import describe
 
 STUCK_AFTER = 2.0  # seconds that one call of a datapath may take
 _SHOWN = 3  # of the different errors, this many are printed as they happen
+_KEPT = 100  # different errors
 _NOTHING: object = ()  # what a call that raised returned
 _AT_ONCE = 64  # frames taken from one port before the others have their turn
 _LARGEST = 1 << 14  # bytes of a frame that are read: more than any MTU that the labs use
@@ -92,6 +93,11 @@ def attach(
     if cluster is None:
         raise ValueError(f"{node.name} belongs to no cluster that is up")
     taken = list(cluster.ports(node) if ports is None else ports)
+    if not taken:
+        raise ValueError(f"{node.name} has no ports that a datapath could take")
+    for other in cluster.attached:
+        if isinstance(other, Attachment) and other._node is node and set(other.ports) & set(taken):
+            other.detach()  # a cell was run again: two on one port would send every frame twice
     if callable(datapath) and not hasattr(type(datapath), "receive"):
         datapath = datapath(list(taken), **arguments)
     if not hasattr(datapath, "receive"):
@@ -275,7 +281,7 @@ class Attachment:
             self._receive = _drop
         else:
             said = self._words(error, out, "tick(now)" if frame is None else "receive(port, frame, now)")
-        if said not in [failure.error for failure in self.failures]:
+        if len(self.failures) < _KEPT and said not in [failure.error for failure in self.failures]:
             self.failures.append(Failure(said, port, frame, error))
             if len(self.failures) <= _SHOWN:
                 self._announce(f"podpath: {self.failures[-1]}")

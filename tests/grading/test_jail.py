@@ -83,9 +83,7 @@ def test_it_sees_no_processes_but_its_own() -> None:
     assert len(eval(pids)) <= 3
 
 
-@pytest.mark.parametrize(
-    "path", ["/home", "/root", "/etc/passwd", "/var", "/run", str(Path(__file__).parent)]
-)
+@pytest.mark.parametrize("path", ["/home", "/root", "/etc/passwd", "/var", "/run", str(Path(__file__).parent)])
 def test_it_sees_none_of_the_machines_files(path: str) -> None:
     assert answer(f"os.path.exists({path!r})") == "False"
 

@@ -252,3 +252,16 @@ def test_a_port_that_is_not_there_is_named_and_no_socket_stays_open() -> None:
     with Cluster(1, 1, "learner") as cluster, pytest.raises((OSError, ValueError), match="topdo1"):
         attach(Hub, cluster.nodes[0], ["topod1", "topdo1"])
     gc.collect()  # a socket that was forgotten would be complained of now
+
+
+@pytest.mark.sandboxed
+def test_who_attaches_again_takes_the_place_of_the_first() -> None:
+    with Cluster(1, 2, "learner") as cluster:
+        node, (one, two) = cluster.nodes[0], cluster.pods
+        first = attach(Hub, node)
+        with attach(Hub, node) as second:
+            assert cluster.ping(one, two)
+            assert "detached" in repr(first)
+            assert cluster.attached == [second]
+        with pytest.raises(ValueError, match="pod1 has no ports"):
+            attach(Hub, one)

@@ -143,10 +143,7 @@ def wrong_datapath(scene: Scene) -> Verdict:
                     answer.append((to, sent[:14]))
             return answer
 
-    node = scene.cluster[before.host]
-    for attached in [one for one in scene.cluster._attached if getattr(one, "_node", None) is node]:
-        attached.detach()
-    scene.stack.enter_context(attach(Wrong, node))
+    scene.stack.enter_context(attach(Wrong, scene.cluster[before.host]))
     return lambda died: died.at == before and died.next == after
 
 
