@@ -45,12 +45,20 @@ class Handle(Protocol):
         """Let its timers run once."""
         ...
 
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call another of its methods; what it returns, if that is a plain value (see `podpath.values`)."""
+        ...
+
 
 class Subject(Protocol):
-    """The learner's class, wherever it is."""
+    """The learner's program, wherever it is: the lab's class, and functions."""
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
-        """Call it. `ports` are those that it may send to, `args` what it is called with."""
+        """Call the class. `ports` are those that it may send to, `args` what it is called with."""
+        ...
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of theirs; what it returns, if that is a plain value. Raises LearnerError."""
         ...
 
     def printed(self) -> str:

@@ -10,23 +10,26 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grader.check import Handle, LearnerError
-from grader.subject import CALL_SECONDS, PRINTED, Guarded
+from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
 from podpath.datapath import Frames, never_returned
+from podpath.values import decode, encode, shown_call
 
 _HERE = Path(__file__).parent
 _PURE = (
     "__init__.py",
     "bench.py",
+    "configuration.py",
     "datapath.py",
     "errors.py",
     "layers.py",
     "packets.py",
+    "values.py",
 )  # what learners may import there
 LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
@@ -80,11 +83,24 @@ class Jail:
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
         self._ensure_started()
-        reply = self._ask(f"{self.class_name}(...)", do="make", name=self.class_name, args=args, kwargs=kwargs)
-        if reply.get("missing"):
-            raise LearnerError("\n".join([f"there is no class {self.class_name} in your code", *self.errors]))
-        self._raise_if_error(reply)
+        reply = self._called(self.class_name, args, kwargs, missing_class(self.class_name), do="make")
         return _Remote(self, self._process, _typed(reply.get("made"), int), ports)
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        self._ensure_started()
+        return _value(self._called(function, args, kwargs, missing_function(function), do="call"))
+
+    def _called(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], missing: str = "", **request: Any
+    ) -> dict[str, Any]:
+        """Have something of theirs called; the reply, if that went well."""
+        call = shown_call(name, args, kwargs)
+        coded = {key: encode(value) for key, value in kwargs.items()}
+        reply = self._ask(call, name=name, call=call, args=[encode(one) for one in args], kwargs=coded, **request)
+        if reply.get("missing"):
+            raise LearnerError("\n".join([f"{missing} in your code", *self.errors]))
+        self._raise_if_error(reply)
+        return reply
 
     def printed(self) -> str:
         text, self._printed = self._printed, ""
@@ -113,8 +129,8 @@ class Jail:
             raise
         self.errors = [_clean(text, 2000) for text in _typed(reply.get("errors"), list)]
 
-    def _ask(self, call: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
-        """One request, one reply. `call` is what is being asked, in words."""
+    def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
+        """One request, one reply. `what` is being asked, in words."""
         assert self._channel is not None
         left = min(seconds, self._until - time.monotonic())
         if left <= 0:
@@ -125,11 +141,11 @@ class Jail:
             reply = _exchange(self._channel, request, left)
         except TimeoutError:
             self.close()
-            raise LearnerError(never_returned(call, seconds)) from None
+            raise LearnerError(never_returned(what, seconds)) from None
         except (OSError, ValueError, RecursionError) as error:
             self.close()
             raise LearnerError(
-                f"its process ended, or sent nonsense, during {call} ({_clean(str(error), 100)})"
+                f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
             ) from None
         self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
         return reply
@@ -146,10 +162,17 @@ class _Remote(Guarded):
         super().__init__(ports)
         self._jail, self._process, self._number = jail, process, number
 
-    def _ask(self, call: str, **request: Any) -> dict[str, Any]:
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self._raise_if_stopped()
+        return _value(self._jail._called(method, args, kwargs, do="call", which=self._number))
+
+    def _raise_if_stopped(self) -> None:
         if self._jail._process is not self._process:
             raise LearnerError("it had been stopped before")
-        reply = self._jail._ask(call, which=self._number, **request)
+
+    def _ask(self, what: str, **request: Any) -> dict[str, Any]:
+        self._raise_if_stopped()
+        reply = self._jail._ask(what, which=self._number, **request)
         self._jail._raise_if_error(reply)
         return reply
 
@@ -202,6 +225,13 @@ def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise LearnerError("its process sent nonsense")
     return value
+
+
+def _value(reply: dict[str, Any]) -> Any:
+    try:
+        return decode(reply.get("value"))
+    except (ValueError, RecursionError):
+        raise LearnerError("its process sent nonsense") from None
 
 
 def _frames(value: Any) -> Frames:

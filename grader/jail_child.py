@@ -17,8 +17,9 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
-from podpath.datapath import TICK, NotFrames, no_receive, plain_frames
+from podpath.datapath import TICK, NotFrames, no_method, no_receive, plain_frames
 from podpath.errors import explain
+from podpath.values import NotPlain, decode, encode
 
 PRINTED = 500
 LIMITS = {  # soft and hard alike
@@ -70,15 +71,31 @@ class Child:
                     self.names.update(before)
         return {"errors": errors}
 
-    def make(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def make(self, name: str, call: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Make an object of their class. `call` is what people are told was called; the arguments are encoded."""
         if name not in self.names:
             return {"missing": True}
         try:
-            self.datapaths.append(self.names[name](*args, **kwargs))
+            self.datapaths.append(self.names[name](*map(decode, args), **_decoded(kwargs)))
         except BaseException as error:
-            shown = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())])
-            return {"error": explain(error, f"{name}({shown})")}
+            return {"error": explain(error, call)}
         return {"made": len(self.datapaths) - 1}
+
+    def call(
+        self, name: str, call: str, args: list[Any], kwargs: dict[str, Any], which: int | None = None
+    ) -> dict[str, Any]:
+        """Call a method of the object `which`, or a function of theirs."""
+        if which is None and name not in self.names:
+            return {"missing": True}
+        if which is not None and not hasattr(self.datapaths[which], name):
+            return {"error": no_method(self.datapaths[which], name)}
+        function = self.names[name] if which is None else getattr(self.datapaths[which], name)
+        try:
+            return {"value": encode(function(*map(decode, args), **_decoded(kwargs)))}
+        except NotPlain as wrong:
+            return {"error": str(wrong)}
+        except BaseException as error:
+            return {"error": explain(error, call)}
 
     def run(self, which: int, arriving: list[tuple[str, str, float]]) -> dict[str, Any]:
         receive = getattr(self.datapaths[which], "receive", None)
@@ -115,6 +132,10 @@ class Child:
             return {"error": explain(error, call)}
 
 
+def _decoded(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: decode(value) for name, value in kwargs.items()}
+
+
 def compiled(source: str, file: str) -> CodeType:
     """The program of a cell. What only IPython understands is left out of one that Python does not."""
     try:
@@ -144,6 +165,7 @@ def main() -> None:
     methods: dict[str, Callable[..., dict[str, Any]]] = {
         "load": child.load,
         "make": child.make,
+        "call": child.call,
         "run": child.run,
         "ticks": child.ticks,
     }

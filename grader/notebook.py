@@ -6,14 +6,14 @@ which nbgrader would take all points away.
 """
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from grader import checks
-from grader.check import Handle, LearnerError, Result, Subject, run
+from grader.check import Result, run
 from grader.grade import new_seed
 from grader.subject import InProcess
 
@@ -61,28 +61,12 @@ def checker(lab_name: str) -> Callable[..., float]:
         except KeyError as unknown:
             print(unknown.args[0])
             return 0.0
-        subject: Subject = _Missing(lab.class_name) if learners_class is None else InProcess(learners_class)
         shell = get_ipython()
-        if learners_class is None and shell is not None and lab.class_name in shell.user_ns:
-            subject = InProcess(shell.user_ns[lab.class_name])
-        result = run(lab, chosen, subject, new_seed() if seed is None else seed)
+        names: Mapping[str, Any] = {} if shell is None else shell.user_ns
+        if learners_class is not None:
+            names = {**names, lab.class_name: learners_class}
+        result = run(lab, chosen, InProcess(names, lab.class_name), new_seed() if seed is None else seed)
         display(Shown(result))  # type: ignore[no-untyped-call]
         return float(result.points)
 
     return check
-
-
-class _Missing:
-    """A subject that is not there: the cell with the class was not run, or has an error."""
-
-    def __init__(self, class_name: str) -> None:
-        self._class_name = class_name
-
-    def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
-        raise LearnerError(
-            f"there is no class {self._class_name} yet. Run the cell that defines it; if that cell shows an error, "
-            "mend it first"
-        )
-
-    def printed(self) -> str:
-        return ""

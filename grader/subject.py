@@ -8,13 +8,14 @@ import io
 import signal
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
 from grader.check import Handle, LearnerError
-from podpath.datapath import TICK, Frames, NotFrames, Stuck, never_returned, no_receive, plain_frames, tick
+from podpath.datapath import TICK, Frames, NotFrames, Stuck, never_returned, no_method, no_receive, plain_frames, tick
 from podpath.errors import explain
+from podpath.values import NotPlain, decode, encode, shown_call
 
 CALL_SECONDS = 2.0  # what one call of a learner's code may take
 PRINTED = 500  # characters of what it prints that are shown
@@ -31,6 +32,9 @@ class Guarded(Handle):
 
     @abstractmethod
     def _ticks(self, start: float, end: float) -> Frames: ...
+
+    @abstractmethod
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
 
     def receive(self, port: str, frame: bytes, now: float) -> Frames:
         return self.receive_all([(port, frame, now)])[0]
@@ -53,14 +57,21 @@ class Guarded(Handle):
         return frames
 
 
-def answer(call: str, function: Callable[..., object], *args: Any) -> Frames:
+def answer(
+    call: str,
+    function: Callable[..., object],
+    *args: Any,
+    plain: Callable[[object], Any] = plain_frames,
+    **kwargs: Any,
+) -> Any:
     """What a call of learner's code returned, as frames; LearnerError, in words, if it raised or returned others.
 
-    Their code may raise anything, SystemExit included. What the watch below throws into it is not theirs.
+    Their code may raise anything, SystemExit included. What the watch below throws into it is not theirs. `plain`
+    makes another kind of value of what they returned.
     """
     try:
-        return plain_frames(function(*args))
-    except NotFrames as wrong:
+        return plain(function(*args, **kwargs))
+    except (NotFrames, NotPlain) as wrong:
         raise LearnerError(str(wrong)) from None
     except (Stuck, KeyboardInterrupt):
         raise
@@ -115,24 +126,46 @@ class _Capped(io.TextIOBase):
 
 
 class InProcess:
-    """A subject: the class itself, as it stands in the notebook."""
+    """A subject: what the notebook has defined, of which the lab's class is called `class_name`."""
 
-    def __init__(self, learners_class: Callable[..., Any]) -> None:
-        self._class = learners_class
+    def __init__(self, names: Mapping[str, Any], class_name: str) -> None:
+        self._names, self._class_name = names, class_name
         self._output = _Capped()
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
-        name = getattr(self._class, "__name__", "the class")
-        call = f"{name}({', '.join([*map(repr, args), *(f'{k}={v!r}' for k, v in kwargs.items())])})"
-        made: list[Any] = []
+        made = self._call(missing_class(self._class_name), self._class_name, args, kwargs, lambda made: made)
+        return _Local(made, ports, self)
 
-        def construct() -> Frames:
-            made.append(self._class(*args, **kwargs))
-            return []
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        return self._call(missing_function(function), function, args, kwargs, plain_value)
 
+    def _call(
+        self,
+        missing: str,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        plain: Callable[[object], Any],
+    ) -> Any:
+        if name not in self._names:
+            raise LearnerError(
+                f"{missing} yet. Run the cell that defines it; if that cell shows an error, mend it first"
+            )
+        return self.ask(shown_call(name, args, kwargs), self._names[name], args, kwargs, plain)
+
+    def ask(
+        self,
+        call: str,
+        function: Callable[..., object],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        plain: Callable[[object], Any],
+    ) -> Any:
+        """Call anything of theirs, with values of its own."""
+        args = plain_value(list(args))
+        kwargs = {key: plain_value(value) for key, value in kwargs.items()}
         with self._running(call):
-            answer(call, construct)
-        return _Local(made[0], ports, self)
+            return answer(call, function, *args, plain=plain, **kwargs)
 
     def printed(self) -> str:
         text, self._output.text = self._output.text, ""
@@ -144,20 +177,41 @@ class InProcess:
             yield
 
 
+def plain_value(value: object) -> Any:
+    """A value as it would be on the other side of the jail's wall. Raises NotPlain."""
+    return decode(encode(value))
+
+
+def missing_class(name: str) -> str:
+    """The beginning of a sentence."""
+    return f"there is no class {name}"
+
+
+def missing_function(name: str) -> str:
+    """The beginning of a sentence."""
+    return f"there is no function {name}"
+
+
 class _Local(Guarded):
-    def __init__(self, datapath: Any, ports: Sequence[str], owner: InProcess) -> None:
+    def __init__(self, made: Any, ports: Sequence[str], owner: InProcess) -> None:
         super().__init__(ports)
-        self._datapath, self._owner = datapath, owner
+        self._made, self._owner = made, owner
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        function = getattr(self._made, method, None)
+        if function is None:
+            raise LearnerError(no_method(self._made, method))
+        return self._owner.ask(shown_call(method, args, kwargs), function, args, kwargs, plain_value)
 
     def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
-        if not hasattr(self._datapath, "receive"):
-            raise LearnerError(no_receive(self._datapath))
+        if not hasattr(self._made, "receive"):
+            raise LearnerError(no_receive(self._made))
         call, sent = "receive(port, frame, now)", []
         for port, frame, now in arriving:
             with self._owner._running(call):
-                sent.append(answer(call, self._datapath.receive, port, frame, now))
+                sent.append(answer(call, self._made.receive, port, frame, now))
         return sent
 
     def _ticks(self, start: float, end: float) -> Frames:
         with self._owner._running("tick(now)"):
-            return all_ticks(self._datapath, start, end)
+            return all_ticks(self._made, start, end)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from podpath.cluster import Cluster as Cluster
     from podpath.live import attach as attach
     from podpath.tap import Tap as Tap
+    from podpath.xrays import xray as xray
 
 _HOME = {
     "Bench": "podpath.bench",
@@ -20,8 +21,9 @@ _HOME = {
     "attach": "podpath.live",
     "draw": "podpath.draw",
     "packets": "podpath.packets",
+    "xray": "podpath.xrays",
 }
-__all__ = ["Bench", "Cluster", "Tap", "attach", "draw", "packets"]
+__all__ = ["Bench", "Cluster", "Tap", "attach", "draw", "packets", "xray"]
 
 
 def __getattr__(name: str) -> Any:

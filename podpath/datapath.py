@@ -39,9 +39,14 @@ class Stuck(BaseException):
 
 def no_receive(datapath: Any) -> str:
     """What is said of something that is no datapath, because it has no `receive`."""
-    close = get_close_matches("receive", [name for name in dir(datapath) if not name.startswith("__")], 1)
+    return no_method(datapath, "receive", "(self, port, frame, now)")
+
+
+def no_method(made: Any, name: str, arguments: str = "") -> str:
+    """What is said of an object that lacks a method."""
+    close = get_close_matches(name, [known for known in dir(made) if not known.startswith("__")], 1)
     hint = f"; it has {close[0]}" if close else ""
-    return f"the class has no method receive(self, port, frame, now){hint}"
+    return f"the class has no method {name}{arguments}{hint}"
 
 
 def never_returned(call: str, seconds: float) -> str:

@@ -1,13 +1,20 @@
 """The trust boundary: what a submission can see, do and take, which is nothing but its own frames."""
 
 import os
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from grader.check import LearnerError
+from grader.check import LearnerError, Subject
 from grader.jail import Cell, Jail
+from grader.subject import InProcess
+from podpath.configuration import Route
+from podpath.values import Chance, decode
 
 FRAME = bytes(14)
 
@@ -198,3 +205,59 @@ def test_a_submission_has_a_time_for_all_it_does() -> None:
         for said in ("still running", "still running", "time was used up", "time was used up"):
             with pytest.raises(LearnerError, match=said):
                 jail.make(["p"], ["p"])
+
+
+VALUES = """
+from ipaddress import IPv4Address
+def echo(*args, **kwargs): return args, kwargs
+def draw(rng): return rng.random()
+class Odd: pass
+def odd(): return [Odd()]
+class LearningBridge:
+    def __init__(self, ports, rng=None): self.rng = rng
+    def add(self, mac, address): self.table = {mac: address}
+    def tables(self): return self.table
+"""
+
+
+def subjects() -> Iterator[Subject]:
+    """The same program in a jail and in this process."""
+    names: dict[str, Any] = {}
+    exec(VALUES, names)
+    yield InProcess(names, "LearningBridge")
+    with jailed(VALUES) as jail:
+        yield jail
+
+
+def test_values_cross_the_wall_and_come_back_equal() -> None:
+    route = Route(IPv4Network("10.0.0.0/8"), "eth0", IPv4Address("10.1.2.3"))
+    values = [None, True, 3, 2.5, "é", b"\0\xff", range(3, 9), (1, [2, {b"k": IPv4Interface("10.0.0.1/8")}]), route]
+    for subject in subjects():
+        args, kwargs = subject.call("echo", *values, named=route)
+        assert list(args) == values
+        assert kwargs == {"named": route}
+        assert subject.call("draw", Chance(7)) == random.Random(7).random()
+
+
+ODD = {
+    "odd": "of the class Odd",
+    "none": "there is no function none",
+    "ad": "no method ad; it has add",
+    "add": "cannot be called as add(1)",
+}
+
+
+@pytest.mark.parametrize("asked", ODD)
+def test_what_is_missing_or_odd_is_told_in_words(asked: str) -> None:
+    for subject in subjects():
+        made = subject.make(["a"], ["a"], rng=Chance(1))
+        assert made.call("add", b"123456", IPv4Address("10.0.0.1")) is None
+        assert made.call("tables") == {b"123456": IPv4Address("10.0.0.1")}
+        with pytest.raises(LearnerError, match=re.escape(ODD[asked])):
+            made.call(asked, 1) if asked.startswith("ad") else subject.call(asked)
+
+
+@pytest.mark.parametrize("value", [{"x": 1}, {"bytes": "zz"}, {"Route": [1]}, {"tuple": 5}, {"Chance": {}}, {}])
+def test_nonsense_for_a_value_is_no_value(value: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says, it is our word for nonsense
+        decode(value)

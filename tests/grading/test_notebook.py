@@ -87,7 +87,7 @@ def test_a_loop_without_end_is_ended_and_the_notebook_goes_on(shown: list[Any], 
 def test_the_jail_and_the_notebook_tell_the_same(name: str) -> None:
     wrong = Solution(LAB, TESTS / f"wrong/02/{name}.py")
     check = LAB.check(wrong.header("caught-by"))
-    here = run(LAB, check, InProcess(defined_by(wrong.cells)), seed=3)
+    here = run(LAB, check, InProcess({LAB.class_name: defined_by(wrong.cells)}, LAB.class_name), seed=3)
     with Jail(wrong.cells, LAB.class_name) as jail:
         there = run(LAB, check, jail, seed=3)
     assert (here.passed, here.message, here.transcript) == (there.passed, there.message, there.transcript)
@@ -102,5 +102,5 @@ def test_a_check_gets_the_same_random_numbers_whatever_ran_before() -> None:
         raise Failed("told")
 
     for seed in (1, 1, 2):
-        run(LAB, step.checks[0], InProcess(object), seed)
+        run(LAB, step.checks[0], InProcess({}, LAB.class_name), seed)
     assert seen[0] == seen[1] != seen[2]

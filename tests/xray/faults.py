@@ -10,7 +10,7 @@ from podpath import Cluster, attach
 from podpath.host import Host
 from podpath.path import Place, expected
 from podpath.trace import Died
-from podpath.xray import Xray, xray
+from podpath.xrays import Xray, xray
 
 
 class Bridge:

@@ -4,9 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from podpath import Cluster
+from podpath import Cluster, xray
 from podpath.path import Place, expected
-from podpath.xray import xray
 
 from .faults import scene
 
