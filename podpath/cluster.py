@@ -255,6 +255,13 @@ class Cluster:
                     running.append((host, _start(["nft", "-f", "-"], host.nft)))
         for host, child in running:
             _finish(child, host)
+        running = []
+        for name, host in self.plan.hosts.items():
+            if host.fdb:  # of devices that are there only now
+                with netns.inside(self.hosts[name].netns):
+                    running.append((host, _start(["bridge", "-batch", "-"], "\n".join(host.fdb))))
+        for host, child in running:
+            _finish(child, host)
 
 
 def _start(argv: list[str], text: str) -> subprocess.Popen[str]:

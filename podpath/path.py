@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from podpath.packets import mac as mac_bytes
-from podpath.topology import BRIDGE, INTERNET_GATEWAY, PROVIDER, UPLINK, HostPlan, Plan, cni_mac
+from podpath.topology import BRIDGE, INTERNET_GATEWAY, OVERLAY, PROVIDER, UPLINK, HostPlan, Plan, cni_mac
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +29,7 @@ def peers(plan: Plan) -> dict[tuple[str, str], tuple[str, str]]:
 def owner(plan: Plan, address: IPv4Address) -> HostPlan | None:
     """The host that has an IPv4 address, if any has."""
     for host in plan.hosts.values():
-        own = {host.address.ip} | ({host.gateway.ip} if host.gateway else set())
+        own = {host.address.ip, host.gateway.ip if host.gateway else None, host.tunnel}
         if host.role == "fabric":
             own = {PROVIDER.ip, INTERNET_GATEWAY.ip}
         if address in own:
@@ -37,13 +37,22 @@ def owner(plan: Plan, address: IPv4Address) -> HostPlan | None:
     return None
 
 
-def expected(plan: Plan, source: HostPlan, destination: HostPlan) -> list[Place]:
-    """Every place that a packet passes from one host to another, in order. Empty if they are the same host."""
+def expected(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address | None = None) -> list[Place]:
+    """Every place that a packet passes from one host to another, in order. Empty if they are the same host.
+
+    `to` is the address that it is sent to, where the host has several.
+    """
     if source == destination:
         return []
     if {source.role, destination.role} == {"internet", "fabric"}:
         return _cable(source.name, "eth0", destination.name, "eth0")
     start, end = _node_of(plan, source), _node_of(plan, destination)
+    tunnelled = (
+        plan.players["overlay"] == "kernel"
+        and start is not None
+        and end is not None
+        and (destination.role == "pod" or to == destination.tunnel)
+    )
     places = _from_pod(source) if source.role == "pod" else []
     if start is not None and start == end:
         if destination.role == "pod":
@@ -51,6 +60,7 @@ def expected(plan: Plan, source: HostPlan, destination: HostPlan) -> list[Place]
         return places + _up(plan, start)
     if start is not None:
         places += _up(plan, start) if places else []
+        places += [Place(start.name, OVERLAY, True)] if tunnelled else []
         places += _cable(start.name, "eth0", _fabric(plan), f"to{start.name}")
     else:
         places += _cable(source.name, "eth0", _fabric(plan), "eth0") if source.role == "internet" else []
@@ -61,14 +71,21 @@ def expected(plan: Plan, source: HostPlan, destination: HostPlan) -> list[Place]
             _cable(_fabric(plan), "eth0", destination.name, "eth0") if destination.role != "fabric" else []
         )
     places += _cable(_fabric(plan), f"to{end.name}", end.name, "eth0")
+    places += [Place(end.name, OVERLAY, False)] if tunnelled else []
     return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
 
 
 def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:
-    """For each place of a way, the MAC address that a unicast packet is sent to there: that of the next hop."""
-    found, mac = [], b""
+    """For each place of a way, the MAC address that a unicast packet is sent to there: that of the next hop.
+
+    Of a packet in a tunnel it is the outer one; what goes into the tunnel is for its far end.
+    """
+    found, mac, far_end = [], b"", b""
     for place in reversed(places):
-        if not place.outgoing:
+        if place.interface == OVERLAY:
+            far_end = _station(plan, place) or b"" if not place.outgoing else far_end
+            mac = far_end
+        elif not place.outgoing:
             mac = _station(plan, place) or mac
         found.append(mac)
     return found[::-1]
@@ -80,7 +97,8 @@ def _station(plan: Plan, place: Place) -> bytes | None:
     if host.role == "fabric":
         address = {"fabric0": PROVIDER.ip, "eth0": INTERNET_GATEWAY.ip}.get(place.interface)
     else:
-        address = {BRIDGE: host.gateway.ip if host.gateway else None, "eth0": host.address.ip}.get(place.interface)
+        gateway = host.gateway.ip if host.gateway else None
+        address = {BRIDGE: gateway, OVERLAY: host.tunnel, "eth0": host.address.ip}.get(place.interface)
     return None if address is None else mac_bytes(cni_mac(address))
 
 

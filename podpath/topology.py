@@ -2,7 +2,8 @@
 
 Addresses are those of a small real cluster: every node has a /24 of the pod network 10.244.0.0/16 (flannel's default)
 with its bridge at .1, the nodes stand in 172.16.0.0/24, and the internet is 203.0.113.0/24, which is set aside for
-documentation (RFC 5737). MAC addresses are made of the IPv4 address, as the CNI bridge plugin makes them, so that one
+documentation (RFC 5737). Where an overlay is asked for, it is flannel's: a VXLAN device `flannel.1` on each node, with the
+first address of the node's pods, and an MTU that leaves room for the headers of the tunnel. MAC addresses are made of the IPv4 address, as the CNI bridge plugin makes them, so that one
 can read them: 0a:58:0a:f4:01:02 is 10.244.1.2.
 """
 
@@ -13,12 +14,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Literal, get_args
 
 Player = Literal["nobody", "kernel", "learner"]
-Layer = Literal["bridge", "routes", "egress"]
+Layer = Literal["bridge", "routes", "overlay", "egress"]
 Network = Player | Mapping[Layer, Player]
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-_KERNEL: dict[Layer, Player] = dict.fromkeys(LAYERS, "kernel")
+_KERNEL: dict[Layer, Player] = {"bridge": "kernel", "routes": "kernel", "overlay": "nobody", "egress": "kernel"}
 BRIDGE = "cbr0"  # what kubenet called the bridge of a node
+OVERLAY = "flannel.1"  # flannel's device, for its VXLAN network identifier 1
+OVERLAY_PORT = 8472  # UDP: Linux's own, older than the assigned 4789; flannel uses it
+OVERLAY_HEADERS = 50  # bytes: outer IPv4 (20), UDP (8), VXLAN (8), inner Ethernet (14)
 UPLINK = "uplink"  # the port of a learner's bridge behind which the node itself is
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 NODE_NETWORK = IPv4Network("172.16.0.0/24")
@@ -55,7 +59,9 @@ class HostPlan:
     node: str | None = None  # of a pod: where it lives
     ports: list[str] = field(default_factory=list)  # of a node: what its bridge connects
     gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
+    tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
     ip: list[str] = field(default_factory=list)
+    fdb: list[str] = field(default_factory=list)  # `bridge` commands
     sysctls: dict[str, str | int] = field(default_factory=dict)
     nft: str = ""
 
@@ -73,12 +79,15 @@ def players(network: Network) -> dict[Layer, Player]:
     """Who plays each layer.
 
     One word for all: "kernel", or "nobody" (cables and addresses only). "learner" means the layer of the lab, the
-    bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's.
+    bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's, but for
+    the overlay, which is there only where it is asked for: `{"overlay": "kernel"}`.
     """
     if isinstance(network, str):
-        wanted: dict[Layer, Player] = dict.fromkeys(LAYERS, network)
+        wanted: dict[Layer, Player] = dict.fromkeys(LAYERS, network) if network == "nobody" else dict(_KERNEL)
         if network == "learner":
-            wanted = _KERNEL | {"bridge": "learner"}
+            wanted["bridge"] = "learner"
+        elif network not in get_args(Player):
+            wanted["bridge"] = network
     else:
         wanted = _KERNEL | dict(network)
     for layer, player in wanted.items():
@@ -86,7 +95,16 @@ def players(network: Network) -> dict[Layer, Player]:
             raise ValueError(f"there is no layer {layer!r}; there are {', '.join(LAYERS)}")
         if player not in get_args(Player):
             raise ValueError(f"nobody called {player!r} can play {layer}; there are {', '.join(get_args(Player))}")
+    if wanted["overlay"] == "learner":
+        raise ValueError(
+            "a learner's overlay is not part of a cluster's plan: the overlay is the kernel's or nobody's"
+        )
     return wanted
+
+
+def pod_subnet(index: int) -> IPv4Network:
+    """The pods' addresses on a node; nodes count from 1."""
+    return IPv4Network(f"10.244.{index}.0/24")
 
 
 def cni_mac(address: IPv4Address) -> str:
@@ -167,7 +185,7 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
 
 def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, nodes: int) -> None:
     address = IPv4Interface(f"{NODE_NETWORK[index]}/{NODE_NETWORK.prefixlen}")
-    subnet = IPv4Network(f"10.244.{index}.0/24")
+    subnet = pod_subnet(index)
     gateway = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
     if len(pods) > subnet.num_addresses - 3:
         raise ValueError(f"{name} has room for {subnet.num_addresses - 3} pods, not for {len(pods)}")
@@ -186,6 +204,8 @@ def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, 
     node.gateway = gateway
     _bridge(made, node, gateway)
     _routes(made, node, index, nodes, subnet)
+    if made.players["overlay"] == "kernel":
+        _overlay(made, node, index, nodes)
 
 
 def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
@@ -205,9 +225,8 @@ def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
 def _routes(made: Plan, node: HostPlan, index: int, nodes: int, subnet: IPv4Network) -> None:
     if made.players["routes"] == "kernel":
         node.sysctls["ipv4/ip_forward"] = 1
-        for other in range(1, nodes + 1):
-            if other != index:
-                node.ip.append(f"route add 10.244.{other}.0/24 via {NODE_NETWORK[other]}")
+        if made.players["overlay"] == "nobody":
+            node.ip += [f"route add {pod_subnet(n)} via {NODE_NETWORK[n]}" for n in _others(index, nodes)]
         node.ip.append(f"route add default via {PROVIDER.ip}")
     if made.players["egress"] == "kernel":
         node.nft = (
@@ -216,3 +235,31 @@ def _routes(made: Plan, node: HostPlan, index: int, nodes: int, subnet: IPv4Netw
             f"add rule ip podpath postrouting ip saddr {subnet} ip daddr != {POD_NETWORK}"
             f" ip daddr != {NODE_NETWORK} masquerade\n"
         )
+
+
+def _others(index: int, nodes: int) -> list[int]:
+    return [other for other in range(1, nodes + 1) if other != index]
+
+
+def _overlay(made: Plan, node: HostPlan, index: int, nodes: int) -> None:
+    """What flannel's vxlan backend sets up on a node: its device, and for each other node a route, an ARP and an FDB
+    entry, so that nothing has to be asked on the tunnel."""
+    node.tunnel = pod_subnet(index)[0]
+    node.ip += [
+        f"link add {OVERLAY} address {cni_mac(node.tunnel)} type vxlan id 1 dev eth0 local {node.address.ip}"
+        f" dstport {OVERLAY_PORT} nolearning",
+        f"addr add {node.tunnel}/32 dev {OVERLAY}",
+        f"link set {OVERLAY} up",
+    ]
+    for other in _others(index, nodes):
+        far = pod_subnet(other)[0]
+        node.ip += [
+            f"route add {pod_subnet(other)} via {far} dev {OVERLAY} onlink",
+            f"neigh add {far} lladdr {cni_mac(far)} dev {OVERLAY} nud permanent",
+        ]
+        node.fdb.append(f"fdb add {cni_mac(far)} dev {OVERLAY} dst {NODE_NETWORK[other]}")
+    for port in node.ports:
+        node.ip.append(f"link set {port} mtu {1500 - OVERLAY_HEADERS}")
+    for pod in made.hosts.values():
+        if pod.node == node.name:
+            pod.ip.append(f"link set eth0 mtu {1500 - OVERLAY_HEADERS}")

@@ -114,7 +114,9 @@ def _astray(packet: Packet, way: Sequence[Captured], plan: Plan, wanted: Sequenc
 def _wanted(packet: Packet, plan: Plan, target: str | None) -> list[Place]:
     addresses, source = packet.addresses(), plan.hosts.get(packet.first.place.host)
     end = plan.hosts[target] if target else None if addresses is None else owner(plan, addresses[1])
-    return [] if end is None or source is None else expected(plan, source, end)
+    if end is None or source is None:
+        return []
+    return expected(plan, source, end, addresses[1] if addresses else None)
 
 
 def _agreement(way: Sequence[Captured], wanted: Sequence[Place]) -> int:

@@ -138,20 +138,35 @@ def test_there_are_253_addresses_for_nodes_and_no_more() -> None:
 
 
 def test_one_word_is_for_all_layers() -> None:
-    assert topology.players("kernel") == {"bridge": "kernel", "routes": "kernel", "egress": "kernel"}
-    assert topology.players("nobody") == {"bridge": "nobody", "routes": "nobody", "egress": "nobody"}
+    assert topology.players("kernel") == {
+        "bridge": "kernel",
+        "routes": "kernel",
+        "overlay": "nobody",
+        "egress": "kernel",
+    }
+    assert topology.players("nobody") == dict.fromkeys(topology.LAYERS, "nobody")
 
 
 def test_the_learner_plays_the_bridge_and_the_kernel_the_rest() -> None:
-    assert topology.players("learner") == {"bridge": "learner", "routes": "kernel", "egress": "kernel"}
+    assert topology.players("learner") == {
+        "bridge": "learner",
+        "routes": "kernel",
+        "overlay": "nobody",
+        "egress": "kernel",
+    }
 
 
 def test_what_a_mapping_leaves_out_is_the_kernels() -> None:
-    assert topology.players({"egress": "nobody"}) == {"bridge": "kernel", "routes": "kernel", "egress": "nobody"}
+    assert topology.players({"egress": "nobody"}) == {
+        "bridge": "kernel",
+        "routes": "kernel",
+        "overlay": "nobody",
+        "egress": "nobody",
+    }
 
 
 def test_an_unknown_layer_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="there is no layer 'brigde'; there are bridge, routes, egress"):
+    with pytest.raises(ValueError, match="there is no layer 'brigde'; there are bridge, routes, overlay, egress"):
         topology.plan(network={"brigde": "kernel"})  # type: ignore[dict-item]
 
 

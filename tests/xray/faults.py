@@ -9,6 +9,7 @@ from typing import Any
 from podpath import Cluster, attach
 from podpath.host import Host
 from podpath.path import Place, expected
+from podpath.topology import OVERLAY, Network, cni_mac
 from podpath.trace import Died
 from podpath.xrays import Xray, xray
 
@@ -25,6 +26,10 @@ class Bridge:
         if known is not None:
             return [] if known == port else [(known, frame)]
         return [(other, frame) for other in self.ports if other != port]
+
+
+OVERLAY_OF_THE_KERNEL: Network = {"overlay": "kernel"}
+NETWORKS: list[Network] = ["kernel", "learner", OVERLAY_OF_THE_KERNEL]
 
 
 @dataclass
@@ -49,16 +54,18 @@ class Scene:
         return xray(self.cluster, f"ping -c 1 -W 0.3 {self.destination.ip}", source=self.source)
 
 
-def scene(seed: int, stack: ExitStack, network: str | None = None) -> Scene:
-    """A cluster of random shape in which every pod reaches every pod."""
+def scene(seed: int, stack: ExitStack, network: Network | None = None, across: bool = False) -> Scene:
+    """A cluster of random shape in which every pod reaches every pod; with `across`, the two are on two nodes."""
     chance = random.Random(seed)
-    nodes = chance.randrange(1, 4)
-    network = network or chance.choice(["kernel", "learner"])
-    cluster = stack.enter_context(Cluster(nodes, chance.randrange(2, 4), network))  # type: ignore[arg-type]
-    for node in cluster.nodes if network == "learner" else []:
+    nodes = chance.randrange(2 if across else 1, 4)
+    network = network or chance.choice(NETWORKS)
+    cluster = stack.enter_context(Cluster(nodes, chance.randrange(2, 4), network))
+    for node in cluster.nodes if cluster.plan.players["bridge"] == "learner" else []:
         stack.enter_context(attach(Bridge, node))
     cluster.converge()
-    source, destination = chance.sample(cluster.pods, 2)
+    home = {pod: cluster.plan.hosts[pod.name].node for pod in cluster.pods}
+    pairs = [(a, b) for a in cluster.pods for b in cluster.pods if a is not b and not (across and home[a] == home[b])]
+    source, destination = chance.choice(pairs)
     way = expected(cluster.plan, cluster.plan.hosts[source.name], cluster.plan.hosts[destination.name])
     return Scene(cluster, source, destination, way, chance, stack)
 
@@ -83,7 +90,8 @@ def link_cut(scene: Scene) -> Verdict:
 
 def route_removed(scene: Scene) -> Verdict:
     """A host on the way, which routes, forgets the route."""
-    routing = [scene.way[0], *(place for place in scene.way if place.outgoing and place.interface == "eth0")]
+    onward = OVERLAY if scene.cluster.plan.players["overlay"] == "kernel" else "eth0"
+    routing = [scene.way[0], *(place for place in scene.way[1:] if place.outgoing and place.interface == onward)]
     place = scene.random.choice(routing)
     subnet = scene.cluster.plan.hosts[scene.destination.name].address.network
     scene.run(place.host, f"ip route del {subnet}", f"ip route del {subnet}", "ip route del default")
@@ -147,16 +155,42 @@ def wrong_datapath(scene: Scene) -> Verdict:
     return lambda died: died.at == before and died.next == after
 
 
+def tunnel_broken(scene: Scene) -> Verdict:
+    """The near end does not know the far one, or the far end does not know the tunnel."""
+    (into,) = [place for place in scene.way if place.interface == OVERLAY and place.outgoing]
+    (out,) = [place for place in scene.way if place.interface == OVERLAY and not place.outgoing]
+    near, far = (scene.cluster.plan.hosts[place.host] for place in (into, out))
+    assert far.tunnel is not None
+    mac = cni_mac(far.tunnel)
+    entry = f"{mac} dev {OVERLAY} dst {far.address.ip}"
+    broken = {
+        "no FDB entry": (near, f"bridge fdb del {entry}", into),
+        "FDB entry for nobody": (near, f"bridge fdb replace {mac} dev {OVERLAY} dst 172.16.0.200", into),
+        "no ARP entry": (near, f"ip neigh del {far.tunnel} dev {OVERLAY}", into),
+        "the far end is down": (far, f"ip link set {OVERLAY} down", scene.way[scene.way.index(out) - 1]),
+        "the port is filtered": (
+            far,
+            "nft 'add table ip fault; add chain ip fault it { type filter hook input priority 0; };"
+            " add rule ip fault it udp dport 8472 drop'",
+            scene.way[scene.way.index(out) - 1],
+        ),
+    }
+    host, command, place = broken[scene.random.choice(list(broken))]
+    scene.run(host.name, command)
+    return lambda died: died.at == place
+
+
 def ports(scene: Scene, host: str) -> list[str]:
     """The ports of a node's bridge."""
     return scene.cluster.ports(scene.cluster[host]) if scene.cluster.plan.hosts[host].role == "node" else []
 
 
-FAULTS: dict[str, tuple[Callable[[Scene], Verdict], str | None]] = {
+FAULTS: dict[str, tuple[Callable[[Scene], Verdict], Network | None]] = {
     "link cut": (link_cut, None),
     "route removed": (route_removed, None),
     "rule that drops": (rule_that_drops, None),
     "wrong datapath": (wrong_datapath, "learner"),
+    "tunnel broken": (tunnel_broken, OVERLAY_OF_THE_KERNEL),
 }
 
 
@@ -164,7 +198,7 @@ def find(kind: str, seed: int) -> tuple[bool, str]:
     """Put one fault into a new cluster; whether the X-ray named the place, and all about it."""
     make, network = FAULTS[kind]
     with ExitStack() as stack:
-        made = scene(seed, stack, network)
+        made = scene(seed, stack, network, across=kind == "tunnel broken")
         right: Any = make(made)
         seen = made.xray()
         died = seen.died_at

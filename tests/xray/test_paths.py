@@ -5,17 +5,33 @@ from contextlib import ExitStack
 import pytest
 
 from podpath import Cluster, xray
+from podpath.layers import layers
 from podpath.path import Place, expected
+from podpath.topology import OVERLAY_HEADERS, Layer, Network
 
 from .faults import scene
 
+WORKING: dict[str, Network] = {
+    "kernel": "kernel",
+    "learner": "learner",
+    "overlay": {"overlay": "kernel"},
+    "learner-overlay": {"bridge": "learner", "overlay": "kernel"},
+}
+MISSING = [  # a layer, who asks, who is asked, where the last packet was seen, what should have come next
+    ("bridge", "pod1", "pod2", "node1 topod1 <-", "node1 topod2 ->"),
+    ("bridge", "pod1", "pod3", "node1 topod1 <-", "node1 uplink ->"),
+    ("routes", "pod1", "pod3", "node1 cbr0 <-", "node1 eth0 ->"),
+    ("routes", "pod1", "internet", "node1 cbr0 <-", "node1 eth0 ->"),
+    ("egress", "pod1", "internet", "internet eth0 <-", "internet eth0 ->"),
+]
+
 
 @pytest.mark.sandboxed
-@pytest.mark.parametrize("network", ["kernel", "learner"])
+@pytest.mark.parametrize("network", WORKING)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_path_is_the_one_of_the_plan_between_all_that_can_reach_each_other(seed: int, network: str) -> None:
     with ExitStack() as stack:
-        cluster = scene(seed, stack, network).cluster
+        cluster = scene(seed, stack, WORKING[network]).cluster
         for source in [*cluster.pods, *cluster.nodes]:
             for destination in [*cluster.pods, *cluster.nodes, cluster.internet]:
                 if source is destination:
@@ -25,6 +41,46 @@ def test_the_path_is_the_one_of_the_plan_between_all_that_can_reach_each_other(s
                 assert seen.path == expected(cluster.plan, plan[0], plan[1]), str(seen)
                 assert seen.died_at is None, str(seen)
                 assert seen.lost == 0
+
+
+@pytest.mark.sandboxed
+@pytest.mark.parametrize(("layer", "source", "destination", "at", "following"), MISSING)
+def test_where_a_layer_is_nobodys_the_packet_dies_there(
+    layer: Layer, source: str, destination: str, at: str, following: str
+) -> None:
+    with Cluster(2, 2, {layer: "nobody"}) as cluster:
+        target = cluster[destination].ip
+        seen = xray(cluster, f"ping -c 1 -W 0.3 {target}", source=cluster[source])
+        died = seen.died_at
+        assert died is not None
+        assert (str(died.at), str(died.next)) == (at, following), str(seen)
+        answered = died.at is not None and died.at.host == destination
+        plan = [cluster.plan.hosts[name] for name in (source, destination)]
+        way = expected(cluster.plan, *plan)
+        assert seen.path == (way if answered else way[: len(seen.path)]), str(seen)
+
+
+@pytest.mark.sandboxed
+def test_where_all_is_nobodys_not_even_the_neighbour_is_found() -> None:
+    with Cluster(1, 2, "nobody") as cluster:
+        seen = xray(cluster, f"ping -c 1 -W 0.3 {cluster['pod2'].ip}", source=cluster["pod1"])
+        assert str(seen.died_at) == (
+            "the ARP question who has 10.244.1.3 arrived at topod1 of node1 and did not leave by topod2"
+        )
+
+
+@pytest.mark.sandboxed
+def test_a_packet_in_a_tunnel_grows_by_a_header_and_shrinks_again() -> None:
+    with Cluster(2, 1, {"overlay": "kernel"}).converge() as cluster:
+        one, two = cluster.pods
+        seen = xray(cluster, f"ping -c 1 -W 2 {two.ip}", source=one)
+        headers = [(str(place), str(one)) for place, one in seen.changes if not one.field]
+        added, removed = ("node1 eth0 ->", "VXLAN added"), ("node2 flannel.1 <-", "VXLAN removed")
+        assert added in headers
+        assert removed in headers
+        outer = seen.journeys[0].way[[str(place) for place in seen.path].index("fabric tonode2 ->")].frame
+        assert [layer.name for layer in layers(outer)][:4] == ["Ethernet", "IPv4", "UDP", "VXLAN"]
+        assert len(outer) - len(seen.journeys[0].way[0].frame) == OVERLAY_HEADERS
 
 
 @pytest.mark.sandboxed
