@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import pairwise
 
 from podpath.packets import mac as mac_bytes
 from podpath.topology import BRIDGE, INTERNET_GATEWAY, OVERLAY, PROVIDER, UPLINK, HostPlan, Plan, cni_mac
@@ -40,8 +41,17 @@ def owner(plan: Plan, address: IPv4Address) -> HostPlan | None:
 def expected(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address | None = None) -> list[Place]:
     """Every place that a packet passes from one host to another, in order. Empty if they are the same host.
 
-    `to` is the address that it is sent to, where the host has several.
+    `to` is the address that it is sent to, where that is not the destination's only one. Where it is another host's,
+    that host translates the address, and the packet goes by way of it; where it is nobody's, as a Service's, the
+    sender's own node does.
     """
+    via = None if to is None else owner(plan, to) or _node_of(plan, source)
+    if via is None or via in (source, destination):
+        return _direct(plan, source, destination, to)
+    return _direct(plan, source, via, to) + _direct(plan, via, destination)
+
+
+def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address | None = None) -> list[Place]:
     if source == destination:
         return []
     if {source.role, destination.role} == {"internet", "fabric"}:
@@ -73,6 +83,18 @@ def expected(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Addres
     places += _cable(_fabric(plan), f"to{end.name}", end.name, "eth0")
     places += [Place(end.name, OVERLAY, False)] if tunnelled else []
     return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
+
+
+def without_turning(way: Sequence[Place]) -> list[Place]:
+    """The same way where a bridge translates the address itself, as Linux's does with `bridge-nf-call-iptables`.
+
+    What came in by one port and leaves by another then does not come up to the bridge's own interface, though it does
+    leave by it.
+    """
+    turned = {
+        n for n, (a, b) in enumerate(pairwise(way)) if a.host == b.host and a.interface == b.interface and b.outgoing
+    }
+    return [place for number, place in enumerate(way) if number not in turned]
 
 
 def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:

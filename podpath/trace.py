@@ -1,13 +1,12 @@
-"""What became of a packet, and of a conversation: where it went, what changed on the way, and where it died. Pure."""
+"""What became of a packet: where it went, what changed on the way, and where it died. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from itertools import pairwise
 
 from podpath.journey import Captured, Packet, chains
 from podpath.layers import Layer, layers
-from podpath.path import Place, expected, macs, owner, peers
+from podpath.path import Place, expected, macs, owner, peers, without_turning
 from podpath.topology import Plan
 
 
@@ -80,13 +79,14 @@ def _fields(before: Layer, after: Layer) -> Iterator[Change]:
 
 def journey(packet: Packet, plan: Plan, target: str | None = None) -> Journey:
     """Follow a packet through a cluster, to the host that has its destination address, or to another `target`."""
-    wanted = _wanted(packet, plan, target)
     ways = chains(packet, peers(plan))
-    if not wanted:
-        return Journey(packet, max(ways, key=len), [], False, None)
+    possible = _wanted(packet, plan, target)
+    if not possible[0]:
+        return _nowhere(packet, max(ways, key=len))
+    wanted = max(possible, key=lambda one: max(_agreement(way, one) for way in ways))
     way = max(ways, key=lambda way: (_agreement(way, wanted), -len(way)))
     agreed = _agreement(way, wanted)
-    astray = _astray(packet, way[:agreed], plan, wanted)
+    astray = _astray(packet, way[:agreed], plan, possible[0])
     if astray is not None:
         return Journey(packet, way, wanted, False, astray)
     if agreed == len(wanted):
@@ -97,26 +97,42 @@ def journey(packet: Packet, plan: Plan, target: str | None = None) -> Journey:
     return Journey(packet, way, wanted, False, died)
 
 
+def _nowhere(packet: Packet, way: list[Captured]) -> Journey:
+    """A packet to an address that nobody has, and that nobody translated."""
+    addresses, at = packet.addresses(), way[-1].place
+    if addresses is None:
+        return Journey(packet, way, [], False, None)
+    if is_arp(packet):
+        why = f"{packet.first.place.host} asked who has {addresses[1]}, and nobody here has that address"
+        return Journey(packet, way, [], False, Died(at, None, why))
+    where = f"left {at.host} by {at.interface}" if at.outgoing else f"arrived at {at.interface} of {at.host}"
+    why = f"{called(packet)} {where}, and nobody here has the address {addresses[1]}"
+    return Journey(packet, way, [], False, Died(at, None, why))
+
+
 def _astray(packet: Packet, way: Sequence[Captured], plan: Plan, wanted: Sequence[Place]) -> Died | None:
     """Where a packet left for another next hop than it should have, if it did."""
-    for number, (seen, right) in enumerate(zip(way, macs(plan, wanted), strict=False)):
-        chosen = seen.frame[:6]
+    hops = dict(zip(wanted, macs(plan, wanted), strict=True))
+    for seen in way:
+        chosen, right = seen.frame[:6], hops[seen.place]
         if seen.place.outgoing and chosen != right and not chosen[0] & 1:
-            following = wanted[number + 1]
+            following = wanted[wanted.index(seen.place) + 1]
             why = (
-                f"{_called(packet)} left {seen.place.host} by {seen.place.interface} for another next hop "
+                f"{called(packet)} left {seen.place.host} by {seen.place.interface} for another next hop "
                 f"({chosen.hex(':')}) than it should have ({right.hex(':')})"
             )
             return Died(seen.place, following, why)
     return None
 
 
-def _wanted(packet: Packet, plan: Plan, target: str | None) -> list[Place]:
+def _wanted(packet: Packet, plan: Plan, target: str | None) -> list[list[Place]]:
+    """The ways that would be right, of which the first is the usual one."""
     addresses, source = packet.addresses(), plan.hosts.get(packet.first.place.host)
     end = plan.hosts[target] if target else None if addresses is None else owner(plan, addresses[1])
     if end is None or source is None:
-        return []
-    return expected(plan, source, end, addresses[1] if addresses else None)
+        return [[]]
+    way = expected(plan, source, end, addresses[1] if addresses else None)
+    return [way, without_turning(way)]
 
 
 def _agreement(way: Sequence[Captured], wanted: Sequence[Place]) -> int:
@@ -130,7 +146,7 @@ def _agreement(way: Sequence[Captured], wanted: Sequence[Place]) -> int:
 
 
 def _lost(packet: Packet, at: Place | None, missing: Place, others: tuple[Place, ...]) -> str:
-    what = _called(packet)
+    what = called(packet)
     if at is None:
         return f"{what} never left {missing.host} by {missing.interface}"
     if at.host != missing.host:
@@ -142,7 +158,7 @@ def _lost(packet: Packet, at: Place | None, missing: Place, others: tuple[Place,
     return f"{what} {came} of {at.host} and {lacks} {missing.interface}{went}"
 
 
-def _called(packet: Packet) -> str:
+def called(packet: Packet) -> str:
     """What a packet is called in a sentence."""
     for layer in reversed(packet.layers):
         if layer.name == "ARP":
@@ -153,138 +169,11 @@ def _called(packet: Packet) -> str:
             return f"the {layer.fields['type']}"
         if layer.name == "TCP":
             return f"the TCP {layer.fields['flags']}"
+        if layer.name == "UDP":
+            return f"the UDP datagram to port {layer.fields['destination port']}"
     return "the packet"
 
 
-@dataclass(frozen=True)
-class Conversation:
-    """A request, what came back, and where it failed, if it did. `journeys` are in the order of time."""
-
-    request: Journey | None
-    reply: Journey | None
-    journeys: list[Journey]
-    died: Died | None
-
-
-def converse(found: Sequence[Packet], plan: Plan, source: str, target: IPv4Address | None = None) -> Conversation:
-    """The conversation that `source` began, with `target` if that is given, among all packets that were seen."""
-    asked = [packet for packet in found if packet.first.place.host == source and packet.first.place.outgoing]
-    if target is not None:
-        asked = [packet for packet in asked if (packet.addresses() or (None, None))[1] == target or _is_arp(packet)]
-    requests = [packet for packet in asked if not _is_arp(packet) and packet.addresses() is not None]
-    for packet in requests:
-        one = _one(packet, found, plan)
-        if one.died is None and one.request is not None and one.request.delivered:
-            return one
-    if requests:
-        return _one(requests[0], found, plan)
-    arps = [packet for packet in asked if _is_arp(packet)]
-    if not arps:
-        return Conversation(None, None, [], Died(None, None, f"{source} sent nothing at all: it knows no way there"))
-    died, journeys = _resolution(arps[0], found, plan)
-    never = Died(
-        None, Place(source, arps[0].first.place.interface, True), f"{source} knew where to, and sent nothing"
-    )
-    return Conversation(None, None, journeys, died or never)
-
-
-def _one(packet: Packet, found: Sequence[Packet], plan: Plan) -> Conversation:
-    request = journey(packet, plan)
-    journeys = [request]
-    if not request.delivered:
-        died = request.died
-        if died is not None and died.at is not None and not died.at.outgoing:
-            died = _unresolved(died.at.host, request.way[-1].time, found, plan, journeys) or died
-        return Conversation(request, None, journeys, died)
-    last = request.way[-1]
-    back = next((other for other in found if _answers(other, packet, last)), None)
-    if back is not None:
-        reply = journey(back, plan, packet.first.place.host)  # address translation may have given it another address
-        journeys.append(reply)
-        died = reply.died
-        if died is not None and (died.at is None or not died.at.outgoing):
-            host = died.at.host if died.at else last.place.host
-            died = _unresolved(host, reply.way[-1].time, found, plan, journeys) or died
-        return Conversation(request, reply, journeys, died)
-    if not _wants_answer(last.frame):
-        return Conversation(request, None, journeys, None)
-    silent = Place(last.place.host, last.place.interface, True)
-    died = _unresolved(last.place.host, last.time, found, plan, journeys)
-    why = f"{_called(packet)} arrived at {last.place.host}, which did not answer"
-    return Conversation(request, None, journeys, died or Died(last.place, silent, why))
-
-
-def _unresolved(host: str, since: float, found: Sequence[Packet], plan: Plan, journeys: list[Journey]) -> Died | None:
-    """Why a host could not find out the MAC address of its next hop, if that is what kept it from sending on."""
-    for packet in found:
-        asks = _is_arp(packet) and packet.layers[1].fields["operation"] == "who has"
-        if asks and packet.first.place.host == host and packet.first.place.outgoing and packet.first.time >= since:
-            died, more = _resolution(packet, found, plan)
-            if died is not None:
-                journeys += more
-                return died
-    return None
-
-
-def _resolution(packet: Packet, found: Sequence[Packet], plan: Plan) -> tuple[Died | None, list[Journey]]:
-    """What became of an ARP question and of its answer."""
-    question = journey(packet, plan)
-    addresses = packet.addresses()
-    if not question.delivered or addresses is None:
-        if question.died is None:
-            return Died(question.way[-1].place, None, "nobody has the address that was asked for"), [question]
-        return question.died, [question]
-    last = question.way[-1]
-    for other in found:
-        if (
-            _is_arp(other)
-            and other.layers[1].fields["operation"] == "is at"
-            and other.first.place.host == last.place.host
-            and other.addresses() == addresses[::-1]
-            and other.first.time >= last.time
-        ):
-            answer = journey(other, plan)
-            return answer.died, [question, answer]
-    silent = Place(last.place.host, last.place.interface, True)
-    return Died(last.place, silent, f"{_called(packet)} arrived at {last.place.host}, which did not answer"), [
-        question
-    ]
-
-
-def _is_arp(packet: Packet) -> bool:
+def is_arp(packet: Packet) -> bool:
+    """Whether it is an ARP packet."""
     return any(layer.name == "ARP" for layer in packet.layers)
-
-
-def _flow(frame: bytes) -> tuple[str, tuple[str, str], tuple[str, str]] | None:
-    """Protocol and both ends, each with its port, of the innermost packet. For an echo the identifier is both ports."""
-    found = layers(frame)
-    network = next((number for number in range(len(found) - 1, -1, -1) if found[number].name == "IPv4"), None)
-    if network is None:
-        return None
-    told = found[network].fields
-    transport = found[network + 1] if network + 1 < len(found) else found[network]
-    default = transport.fields.get("id", "") if transport.name == "ICMP" else ""
-    near = told["source"], transport.fields.get("source port", default)
-    far = told["destination"], transport.fields.get("destination port", default)
-    return transport.name, near, far
-
-
-def _answers(other: Packet, request: Packet, delivered: Captured) -> bool:
-    """Whether another packet, sent by who got the request, goes back to who sent it."""
-    place = other.first.place
-    if (
-        other is request
-        or place.host != delivered.place.host
-        or not place.outgoing
-        or other.first.time < delivered.time
-    ):
-        return False
-    asked, answered = _flow(delivered.frame), _flow(other.first.frame)
-    return asked is not None and answered is not None and answered == (asked[0], asked[2], asked[1])
-
-
-def _wants_answer(frame: bytes) -> bool:
-    found = {layer.name: layer.fields for layer in layers(frame)}
-    if "ICMP" in found:
-        return found["ICMP"]["type"] == "echo request"
-    return found.get("TCP", {}).get("flags") == "SYN"

@@ -15,12 +15,13 @@ from typing import Any, Self
 
 from podpath.capture import Capture
 from podpath.cluster import Cluster
+from podpath.conversation import Conversation, Flow, converse
 from podpath.host import Host
 from podpath.journey import Captured, packets
 from podpath.packets import describe
 from podpath.path import Place
 from podpath.pcapng import pcapng
-from podpath.trace import Change, Conversation, Died, Journey, converse
+from podpath.trace import Change, Died, Journey
 
 _ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
@@ -62,7 +63,16 @@ class Xray:
         found = packets(self.frames)
         source = self._source.name if self._source else next((p.first.place.host for p in found if p.addresses()), "")
         if source:
-            self.conversation = converse(found, self.cluster.plan, source, self._target)
+            self.conversation = converse(found, self.cluster.plan, source, self._target, self._translations())
+
+    def _translations(self) -> dict[Flow, IPv4Address]:
+        """What the kernels' connection tracking, and the datapaths that say so, made of flows' destinations."""
+        told: dict[Flow, IPv4Address] = {}
+        for attached in self.cluster.attached:
+            report = getattr(attached, "translations", None)
+            if callable(report):
+                told |= report()
+        return told
 
     # -- what checks and hints ask
 

@@ -6,12 +6,13 @@ from ipaddress import IPv4Address
 import matplotlib as mpl
 
 from podpath import packets, topology
+from podpath.conversation import converse
 from podpath.journey import Captured, identity
 from podpath.journey import packets as packets_of
 from podpath.layers import layers
 from podpath.packets import ethernet, icmp_echo, ipv4, udp
 from podpath.path import Place, expected
-from podpath.trace import changes, converse
+from podpath.trace import changes
 
 A, B = b"\x0a\x58\x00\x00\x00\x01", b"\x0a\x58\x00\x00\x00\x02"
 ONE, TWO, PUBLIC = IPv4Address("10.244.1.2"), IPv4Address("10.244.2.2"), IPv4Address("203.0.113.1")
