@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from grader.check import Failed, LearnerError, Step
 from grader.checks.bridge.trial import EXPERIMENTAL, BridgeTrial
+from grader.live import where_it_died
 from podpath.cluster import Cluster
 from podpath.live import Attachment, attach
 from podpath.packets import BROADCAST, ethernet, mac, mac_text
@@ -39,14 +40,15 @@ def pods_ping(t: BridgeTrial) -> None:
             reached = cluster.reachability(hosts, deadline=0.3)
             while reached.missing and not attachment.failures and time.monotonic() < until:
                 reached = cluster.reachability(hosts, deadline=0.3)
-        _raise_failures(t, attachment)
-        if reached.missing:
-            t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
-            t.transcript.note(str(reached))
-            source, destination = reached.missing[0]
-            raise Failed(
-                f"{source} pings {destination} through your bridge and gets no answer within {DEADLINE:g} s."
-            )
+            _raise_failures(t, attachment)
+            if reached.missing:
+                t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
+                t.transcript.note(str(reached))
+                source, destination = reached.missing[0]
+                died = where_it_died(t.transcript, cluster, cluster[source], cluster[destination])
+                raise Failed(
+                    f"{source} pings {destination} through your bridge and gets no answer within {DEADLINE:g} s.{died}"
+                )
         t.transcript.say(f"all {len(reached.echoes)} pairs of pods and node ping each other through the bridge")
 
 
