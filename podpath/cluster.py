@@ -245,7 +245,7 @@ class Cluster:
         _ip_batch([], lines)
 
     def _configure(self) -> None:
-        """Each host's settings, then its addresses and routes, all hosts at once."""
+        """Each host's settings, then its addresses and routes, all hosts at once; then the cables are plugged in."""
         running = []
         for name, host in self.plan.hosts.items():
             with netns.inside(self.hosts[name].netns):
@@ -262,6 +262,10 @@ class Cluster:
                     running.append((host, _start(["bridge", "-batch", "-"], "\n".join(host.fdb))))
         for host, child in running:
             _finish(child, host)
+        for name, host in self.plan.hosts.items():
+            if host.bridged:
+                with netns.inside(self.hosts[name].netns):
+                    netns.settle(host.bridged)
 
 
 def _start(argv: list[str], text: str) -> subprocess.Popen[str]:

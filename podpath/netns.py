@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -27,6 +27,7 @@ _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/socket.h, linux/icmp.h
 
 _SIOCETHTOOL = 0x8946
 # linux/ethtool.h. Only the setters of features whose frames would reach us unfinished or glued together.
+_GET_LINK = 0x0A
 _OFFLOADS = {"rx": 0x15, "tx": 0x17, "sg": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 
 
@@ -37,18 +38,19 @@ def inside(path: str | Path) -> Iterator[None]:
     try:
         there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _setns(there)
+            enter(there)
         finally:
             os.close(there)
         try:
             yield
         finally:
-            _setns(home)
+            enter(home)
     finally:
         os.close(home)
 
 
-def _setns(fd: int) -> None:
+def enter(fd: int) -> None:
+    """Move the calling thread into the network namespace that is open as `fd`, for good."""
     if _libc.setns(fd, _CLONE_NEWNET):
         number = ctypes.get_errno()
         raise OSError(number, f"cannot enter a network namespace: {os.strerror(number)}")
@@ -66,16 +68,31 @@ def switch_offloads_off(interface: str) -> None:
 
     Between veths Linux leaves checksums undone and hands over 64 KB "frames", which no wire would carry.
     """
+    for feature, request in _OFFLOADS.items():
+        try:
+            _ethtool(interface, request)
+        except OSError as error:
+            if error.errno != 95:  # EOPNOTSUPP: it has no such feature, which is as good
+                said = f"cannot switch {feature} off on {interface}: {error.strerror}"
+                raise OSError(error.errno, said) from None
+
+
+def settle(interfaces: Iterable[str]) -> None:
+    """Have the kernel take notice, now, of cables that have just been plugged into interfaces of this namespace.
+
+    It would do so within a second, and until then a bridge may send nothing. To be asked for the link makes it look
+    (since Linux 6.9; on older ones nothing is lost).
+    """
+    for interface in interfaces:
+        _ethtool(interface, _GET_LINK)
+
+
+def _ethtool(interface: str, request: int) -> None:
+    """A request of ethtool's with the value 0. Raises OSError."""
+    value = ctypes.create_string_buffer(struct.pack("II", request, 0))
+    ifreq = struct.pack("16sQ16x", interface.encode(), ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        for feature, request in _OFFLOADS.items():
-            value = ctypes.create_string_buffer(struct.pack("II", request, 0))
-            ifreq = struct.pack("16sQ16x", interface.encode(), ctypes.addressof(value))
-            try:
-                fcntl.ioctl(any_socket, _SIOCETHTOOL, ifreq)
-            except OSError as error:
-                if error.errno != 95:  # EOPNOTSUPP: it has no such feature, which is as good
-                    said = f"cannot switch {feature} off on {interface}: {error.strerror}"
-                    raise OSError(error.errno, said) from None
+        fcntl.ioctl(any_socket, _SIOCETHTOOL, ifreq)
 
 
 def packet_socket(interface: str, tagged: bool | None = None) -> socket.socket:

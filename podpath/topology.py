@@ -58,6 +58,7 @@ class HostPlan:
     address: IPv4Interface
     node: str | None = None  # of a pod: where it lives
     ports: list[str] = field(default_factory=list)  # of a node: what its bridge connects
+    bridged: list[str] = field(default_factory=list)  # what the kernel bridges here: the ports, then the bridge
     gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
     tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
     ip: list[str] = field(default_factory=list)
@@ -173,6 +174,7 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
         f"addr add {INTERNET_GATEWAY} dev eth0",
         "link set eth0 up",
     ]
+    fabric.bridged.append("fabric0")
     fabric.sysctls["ipv4/ip_forward"] = 1
     internet.ip += [
         f"addr add {INTERNET} dev eth0",
@@ -192,6 +194,7 @@ def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, 
     node = _add(made, HostPlan(name, "node", address))
     made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
     fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
+    fabric.bridged.insert(0, f"to{name}")
     node.ip += [f"addr add {address} dev eth0", "link set eth0 up"]
 
     for offset, pod in enumerate(pods):
@@ -212,6 +215,7 @@ def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
     if made.players["bridge"] == "kernel":
         node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge")
         node.ip += [f"link set {port} master {BRIDGE}" for port in node.ports]
+        node.bridged = [*node.ports, BRIDGE]
     else:
         # Nobody, or a learner, connects the ports: the node itself is then one more station, behind the uplink.
         made.links.append(Link(End(node.name, BRIDGE, cni_mac(gateway.ip), gateway), End(node.name, UPLINK)))
