@@ -144,7 +144,8 @@ class Cluster:
             self._attached.remove(attached)
 
     def __repr__(self) -> str:
-        layers = ", ".join(f"{layer}: {player}" for layer, player in self.plan.players.items())
+        who = {layer: player for layer, player in self.plan.players.items() if (layer, player) != ("overlay", "nobody")}
+        layers = ", ".join(f"{layer}: {player}" for layer, player in who.items())
         return f"<Cluster of {len(self.nodes)} nodes and {len(self.pods)} pods; {layers}>"
 
     def plot(self, ax: Any = None) -> Any:

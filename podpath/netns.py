@@ -25,9 +25,8 @@ VLAN_VALID = 0x10  # TP_STATUS_VLAN_VALID, in the first byte of the auxiliary da
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/socket.h, linux/icmp.h
 
-_SIOCETHTOOL = 0x8946
+_SIOCETHTOOL, _GET_LINK = 0x8946, 0x0A
 # linux/ethtool.h. Only the setters of features whose frames would reach us unfinished or glued together.
-_GET_LINK = 0x0A
 _OFFLOADS = {"rx": 0x15, "tx": 0x17, "sg": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 
 
