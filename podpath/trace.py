@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from podpath.journey import Captured, Packet, chains
 from podpath.layers import Layer, layers
@@ -60,14 +60,23 @@ class Journey:
         return [[], *(changes(a, b) for a, b in pairwise(frames))]
 
 
-def changes(before: bytes, after: bytes) -> list[Change]:
-    """What distinguishes two captures of one packet, header by header. Tunnels add and remove headers at the front."""
+def aligned(before: bytes, after: bytes) -> list[tuple[Layer | None, Layer | None]]:
+    """The headers of two captures of one packet, side by side. Tunnels add and remove headers at the front."""
     old, new = ([layer for layer in layers(frame) if layer.name != "payload"] for frame in (before, after))
-    extra = len(new) - len(old)
-    told = [Change(layer.name, "", "", "new") for layer in new[: max(0, extra)]]
-    told += [Change(layer.name, "", "old", "") for layer in old[: max(0, -extra)]]
-    for one, other in zip(old[max(0, -extra) :], new[max(0, extra) :], strict=True):
-        told += list(_fields(one, other))
+    pairs: Iterator[tuple[Layer | None, Layer | None]] = zip_longest(reversed(old), reversed(new))
+    return list(pairs)[::-1]
+
+
+def changes(before: bytes, after: bytes) -> list[Change]:
+    """What distinguishes two captures of one packet, header by header."""
+    told: list[Change] = []
+    for old, new in aligned(before, after):
+        if old is not None and new is not None:
+            told += _fields(old, new)
+        elif new is not None:
+            told.append(Change(new.name, "", "", "new"))
+        elif old is not None:
+            told.append(Change(old.name, "", "old", ""))
     return told
 
 

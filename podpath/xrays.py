@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from podpath.capture import Capture
 from podpath.cluster import Cluster
+from podpath.conntrack import translations
 from podpath.conversation import Conversation, Flow, converse
 from podpath.host import Host
 from podpath.journey import Captured, packets
@@ -68,6 +69,8 @@ class Xray:
     def _translations(self) -> dict[Flow, IPv4Address]:
         """What the kernels' connection tracking, and the datapaths that say so, made of flows' destinations."""
         told: dict[Flow, IPv4Address] = {}
+        for node in self.cluster.nodes:
+            told |= translations(node)
         for attached in self.cluster.attached:
             report = getattr(attached, "translations", None)
             if callable(report):
@@ -143,9 +146,9 @@ class Xray:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw it with matplotlib; the axes."""
-        from podpath import draw_journey
+        from podpath.draw.journey import journeys
 
-        return draw_journey.journeys(self.journeys, self.died_at, ax)
+        return journeys(self.journeys, self.died_at, ax)
 
     def save(self, path: str | Path, everything: bool = False) -> None:
         """Write the conversation, or everything that was captured, as a file for Wireshark (pcapng)."""
