@@ -29,7 +29,7 @@ class Connection:
     timeout: int
 
     def __str__(self) -> str:
-        return f"{_words(self.original)} | answers {_words(self.reply)}{' ' + self.state if self.state else ''}"
+        return f"{words(self.original)}, answers {words(self.reply, False)} {self.state}".rstrip()
 
 
 def connections(host: Host) -> list[Connection]:
@@ -75,7 +75,7 @@ def translations(host: Host) -> dict[Flow, IPv4Address]:
     return {one.original: IPv4Address(one.reply[1][0]) for one in known if one.reply[1][0] != one.original[2][0]}
 
 
-def _words(flow: Flow) -> str:
-    protocol, *ends = flow
-    one, other = (":".join(filter(None, end)) for end in ends)
-    return f"{protocol} {one} > {other}"
+def words(flow: Flow, protocol: bool = True) -> str:
+    """A flow on one line, with its protocol or without."""
+    one, other = (":".join(filter(None, end)) for end in flow[1:])
+    return f"{flow[0] + ' ' if protocol else ''}{one} > {other}"

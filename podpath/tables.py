@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from podpath import netns
-from podpath.conntrack import connections
+from podpath.conntrack import connections, words
 from podpath.host import Host
 from podpath.topology import BRIDGE
 
@@ -28,8 +28,10 @@ def mac_table(node: Host, bridge: str = BRIDGE) -> dict[str, str]:
 
 
 def connection_table(host: Host) -> dict[str, str]:
-    """The connections that a host's kernel tracks: for each where its answers are expected from, and its state."""
-    return dict(str(one).split(" | ", 1) for one in connections(host))
+    """The connections that a host's kernel tracks: for each from where to where answers are expected, and its state."""
+    return {
+        words(one.original): f"answers {words(one.reply, False)} {one.state}".strip() for one in connections(host)
+    }
 
 
 @dataclass

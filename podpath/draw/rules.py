@@ -85,9 +85,7 @@ def _rule(
     ax.add_patch(Rectangle((_EDGE, y), WIDTH - 2 * _EDGE, high - 0.02, fc=PALETTE["shade"], ec="none", zorder=0))
     if count:
         across = 0.55 * count / most
-        ax.add_patch(
-            Rectangle((_EDGE, y + 0.03), across, high - 0.08, fc=PALETTE["orange" if hit else "sky"], ec="none")
-        )
+        ax.add_patch(Rectangle((_EDGE, y + 0.03), across, _LINE, fc=PALETTE["orange" if hit else "sky"], ec="none"))
     middle = y + 0.03 + _LINE / 2
     shown = "" if count is None else f"{'◆ ' if hit else ''}{count:,}"
     write(ax, _EDGE + _COUNT - 0.12, middle, shown, "small", "ink" if count else "grey", "right", bold=hit)

@@ -6,14 +6,14 @@ from matplotlib.patches import Rectangle
 from podpath.draw.style import PALETTE, SERIES, SIZES, WIDTH, scales, widest, width, write
 from podpath.tables import History, Span
 
-_LANE, _MOST, _HATCHES = 0.34, 40, ("", "///", "...", "\\\\\\", "xxx", "---")  # inches; lanes
+_LANE, _MOST = 0.34, 40  # inches; lanes
 
 
 def table(history: History, ax: Axes | None = None) -> Axes:
     """A lane for each key, in the order in which they appeared; time runs to the right.
 
-    A bar says for how long a key had a value; different values differ in colour and hatching, and are written on the
-    bar, or beside it. A bar that is open on the right still stood at the end.
+    A bar says for how long a key had a value, which is written on it, or beside it; its colour only helps to see where
+    that changes. A bar that is open on the right still stood at the end.
     """
     every = list(dict.fromkeys(span.key for span in history.spans))
     keys = every[-_MOST:]  # the latest
@@ -42,7 +42,6 @@ def _bar(ax: Axes, span: Span, lane: int, kind: int, end: float, per_inch: float
     colour = PALETTE[SERIES[kind % len(SERIES)]]
     fill = PALETTE[f"{SERIES[kind % len(SERIES)]} tint"]
     bar = Rectangle((span.start, lane - 0.36), until - span.start, 0.72, fc=fill, ec=colour, lw=1.2, zorder=2)
-    bar.set_hatch(_HATCHES[kind // len(SERIES) % len(_HATCHES)])
     if span.end is None:  # no line on the right: it goes on
         bar.set(edgecolor="none")
         for xs, ys in (
