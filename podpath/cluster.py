@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from podpath import netns, probe, sandbox, topology
+from podpath import netns, probe, routing, sandbox, topology
+from podpath.configuration import Interface, Route
 from podpath.host import Host
 from podpath.topology import HostPlan, Network
 
@@ -116,13 +117,19 @@ class Cluster:
         return list(self.plan.hosts[node.name].ports)
 
     def peers(self, node: Host, ports: Sequence[str]) -> list[tuple[Host, str]]:
-        """What is at the other end of some ports of a node: host and interface."""
+        """What is at the other end of some ports of a node, or of its bridge's: host and interface."""
         found = []
+        if topology.BRIDGE in ports:
+            ports = [*ports, *self.plan.hosts[node.name].ports]
         for link in self.plan.links:
             for near, far in ((link.a, link.b), (link.b, link.a)):
                 if near.host == node.name and near.interface in ports:
                     found.append((self.hosts[far.host], far.interface))
         return found
+
+    def router_of(self, node: Host) -> tuple[dict[str, Interface], list[Route]]:
+        """What a router on a node must be told: its interfaces by name, and its routes to what is further away."""
+        return routing.configuration(self.plan, node.name)
 
     @classmethod
     def running(cls) -> list["Cluster"]:
@@ -144,7 +151,9 @@ class Cluster:
             self._attached.remove(attached)
 
     def __repr__(self) -> str:
-        who = {layer: player for layer, player in self.plan.players.items() if (layer, player) != ("overlay", "nobody")}
+        who = {
+            layer: player for layer, player in self.plan.players.items() if (layer, player) != ("overlay", "nobody")
+        }
         layers = ", ".join(f"{layer}: {player}" for layer, player in who.items())
         return f"<Cluster of {len(self.nodes)} nodes and {len(self.pods)} pods; {layers}>"
 

@@ -8,17 +8,18 @@ can read them: 0a:58:0a:f4:01:02 is 10.244.1.2.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Literal, get_args
+from typing import Literal
 
-Player = Literal["nobody", "kernel", "learner"]
-Layer = Literal["bridge", "routes", "overlay", "egress"]
-Network = Player | Mapping[Layer, Player]
+from podpath.players import LAYERS as LAYERS
+from podpath.players import Layer as Layer
+from podpath.players import Network as Network
+from podpath.players import Player as Player
+from podpath.players import players as players
+from podpath.players import routers
 
-LAYERS: tuple[Layer, ...] = get_args(Layer)
-_KERNEL: dict[Layer, Player] = {"bridge": "kernel", "routes": "kernel", "overlay": "nobody", "egress": "kernel"}
 BRIDGE = "cbr0"  # what kubenet called the bridge of a node
 OVERLAY = "flannel.1"  # flannel's device, for its VXLAN network identifier 1
 OVERLAY_PORT = 8472  # UDP: Linux's own, older than the assigned 4789; flannel uses it
@@ -61,6 +62,7 @@ class HostPlan:
     bridged: list[str] = field(default_factory=list)  # what the kernel bridges here: the ports, then the bridge
     gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
     tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
+    routes: Player = "kernel"  # of a node: who forwards its packets
     ip: list[str] = field(default_factory=list)
     fdb: list[str] = field(default_factory=list)  # `bridge` commands
     sysctls: dict[str, str | int] = field(default_factory=dict)
@@ -74,33 +76,6 @@ class Plan:
     players: dict[Layer, Player]
     hosts: dict[str, HostPlan]
     links: list[Link]
-
-
-def players(network: Network) -> dict[Layer, Player]:
-    """Who plays each layer.
-
-    One word for all: "kernel", or "nobody" (cables and addresses only). "learner" means the layer of the lab, the
-    bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's, but for
-    the overlay, which is there only where it is asked for: `{"overlay": "kernel"}`.
-    """
-    if isinstance(network, str):
-        wanted: dict[Layer, Player] = dict.fromkeys(LAYERS, network) if network == "nobody" else dict(_KERNEL)
-        if network == "learner":
-            wanted["bridge"] = "learner"
-        elif network not in get_args(Player):
-            wanted["bridge"] = network
-    else:
-        wanted = _KERNEL | dict(network)
-    for layer, player in wanted.items():
-        if layer not in LAYERS:
-            raise ValueError(f"there is no layer {layer!r}; there are {', '.join(LAYERS)}")
-        if player not in get_args(Player):
-            raise ValueError(f"nobody called {player!r} can play {layer}; there are {', '.join(get_args(Player))}")
-    if wanted["overlay"] == "learner":
-        raise ValueError(
-            "a learner's overlay is not part of a cluster's plan: the overlay is the kernel's or nobody's"
-        )
-    return wanted
 
 
 def pod_subnet(index: int) -> IPv4Network:
@@ -138,8 +113,8 @@ def plan(
     names = pod_names(nodes, pods, prefix)
     made = Plan(who, {}, [])
     fabric = _fabric(made, prefix)
-    for index, group in enumerate(names, start=1):
-        _node(made, f"{prefix}node{index}", index, group, fabric, nodes)
+    for index, (group, router) in enumerate(zip(names, routers(network, nodes), strict=True), start=1):
+        _node(made, f"{prefix}node{index}", index, group, fabric, nodes, router)
     for name in made.hosts:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise ValueError(f"{name!r} cannot be the name of a host: letters, digits, '-', '_' and '.' can")
@@ -185,17 +160,17 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
     return fabric
 
 
-def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, nodes: int) -> None:
+def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, nodes: int, router: Player) -> None:
     address = IPv4Interface(f"{NODE_NETWORK[index]}/{NODE_NETWORK.prefixlen}")
     subnet = pod_subnet(index)
     gateway = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
     if len(pods) > subnet.num_addresses - 3:
         raise ValueError(f"{name} has room for {subnet.num_addresses - 3} pods, not for {len(pods)}")
-    node = _add(made, HostPlan(name, "node", address))
+    node = _add(made, HostPlan(name, "node", address, routes=router))
     made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
     fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
     fabric.bridged.insert(0, f"to{name}")
-    node.ip += [f"addr add {address} dev eth0", "link set eth0 up"]
+    node.ip += [*_owned(node, address, "eth0"), "link set eth0 up"]
 
     for offset, pod in enumerate(pods):
         own = IPv4Interface(f"{subnet[2 + offset]}/{subnet.prefixlen}")
@@ -211,6 +186,11 @@ def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, 
         _overlay(made, node, index, nodes)
 
 
+def _owned(node: HostPlan, address: IPv4Interface, interface: str) -> list[str]:
+    """Give an address to the node's kernel, unless it is a learner's router that answers for it."""
+    return [] if node.routes == "learner" else [f"addr add {address} dev {interface}"]
+
+
 def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
     if made.players["bridge"] == "kernel":
         node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge")
@@ -222,12 +202,14 @@ def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
         node.ports.append(UPLINK)
         # The node's own stack must not answer what arrives on a mere port: that is for the bridge to carry.
         node.sysctls |= {f"ipv4/conf/{port}/arp_ignore": 8 for port in node.ports}
-    node.ip += [f"addr add {gateway} dev {BRIDGE}", f"link set {BRIDGE} up"]
+    node.ip += [*_owned(node, gateway, BRIDGE), f"link set {BRIDGE} up"]
     node.ip += [f"link set {port} up" for port in node.ports]
 
 
 def _routes(made: Plan, node: HostPlan, index: int, nodes: int, subnet: IPv4Network) -> None:
-    if made.players["routes"] == "kernel":
+    if node.routes == "learner":
+        node.sysctls["ipv4/ip_forward"] = 0  # a new namespace has what the machine has
+    if node.routes == "kernel":
         node.sysctls["ipv4/ip_forward"] = 1
         if made.players["overlay"] == "nobody":
             node.ip += [f"route add {pod_subnet(n)} via {NODE_NETWORK[n]}" for n in _others(index, nodes)]

@@ -9,7 +9,20 @@ import pytest
 
 import podpath
 
-PURE = ["layers", "packets", "datapath", "bench", "topology", "errors", "path", "journey", "trace", "pcapng"]
+PURE = [
+    "layers",
+    "packets",
+    "datapath",
+    "bench",
+    "topology",
+    "players",
+    "routing",
+    "errors",
+    "path",
+    "journey",
+    "trace",
+    "pcapng",
+]
 HAVE_EXAMPLES = ["layers", "bench"]
 DOES_IO = ["mininet", "matplotlib", "socket", "select", "subprocess", "threading", "podpath.live", "podpath.cluster"]
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from podpath import topology
+from podpath import routing, topology
 from podpath.topology import BRIDGE, UPLINK, End, HostPlan, Plan
 
 SHAPES = [(1, 0), (1, 1), (1, 3), (2, 2), (3, 4), (5, 1)]
@@ -202,6 +202,57 @@ def test_only_the_kernel_forwards_routes_and_translates() -> None:
     assert "ipv4/ip_forward" not in nobody.sysctls
     assert not [line for line in nobody.ip if line.startswith("route")]
     assert nobody.nft == ""
+
+
+def test_a_learners_router_has_the_addresses_and_the_kernel_none() -> None:
+    plan = topology.plan(2, 1, {"routes": "learner"})
+    assert topology.players({"routes": "learner"})["egress"] == "nobody"
+    for node in of_role(plan, "node"):
+        assert node.sysctls["ipv4/ip_forward"] == 0
+        assert not [line for line in node.ip if "addr add" in line or "route add" in line]
+        assert node.nft == ""
+
+
+def test_the_routes_may_be_played_node_by_node() -> None:
+    plan = topology.plan(3, 1, {"routes": ["learner", "kernel", "learner"]})
+    nodes = of_role(plan, "node")
+    assert [node.routes for node in nodes] == ["learner", "kernel", "learner"]
+    assert [node.sysctls["ipv4/ip_forward"] for node in nodes] == [0, 1, 0]
+    assert [len([line for line in node.ip if "addr add" in line]) for node in nodes] == [0, 2, 0]
+    assert plan.players["routes"] == "learner"
+    assert topology.plan(2, 1, {"routes": ["kernel", "kernel"]}).players["routes"] == "kernel"
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ({"routes": ["learner"]}, "given to 1 nodes, but there are 2"),
+        ({"routes": ["learner", "kernal"]}, "nobody called 'kernal' can play routes"),
+        ({"bridge": ["learner", "kernel"]}, "only the routes can be played node by node, not bridge"),
+        ({"routes": "learner", "egress": "kernel"}, "overlay and egress must be nobody's"),
+        ({"routes": "learner", "overlay": "kernel"}, "overlay and egress must be nobody's"),
+    ],
+)
+def test_what_does_not_go_with_a_learners_router_is_refused(network: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        topology.plan(2, 1, network)  # type: ignore[arg-type]
+
+
+def test_a_router_is_told_its_interfaces_and_the_routes_to_what_is_further_away() -> None:
+    plan = topology.plan(3, 1, {"routes": "learner"}, prefix="x")
+    interfaces, routes = routing.configuration(plan, "xnode2")
+    assert {name: str(one.address) for name, one in interfaces.items()} == {
+        "cbr0": "10.244.2.1/24",
+        "eth0": "172.16.0.2/24",
+    }
+    assert [one.mac.hex(":") for one in interfaces.values()] == ["0a:58:0a:f4:02:01", "0a:58:ac:10:00:02"]
+    assert [(str(route.prefix), route.port, str(route.via)) for route in routes] == [
+        ("10.244.1.0/24", "eth0", "172.16.0.1"),
+        ("10.244.3.0/24", "eth0", "172.16.0.3"),
+        ("0.0.0.0/0", "eth0", "172.16.0.254"),
+    ]
+    with pytest.raises(ValueError, match="xpod1 is no node"):
+        routing.configuration(plan, "xpod1")
 
 
 def test_the_internet_knows_the_way_to_the_nodes_and_none_to_the_pods() -> None:
