@@ -96,7 +96,7 @@ def attach(
     if not taken:
         raise ValueError(f"{node.name} has no ports that a datapath could take")
     for other in cluster.attached:
-        if isinstance(other, Attachment) and other._node is node and set(other.ports) & set(taken):
+        if isinstance(other, Attachment) and other.node is node and set(other.ports) & set(taken):
             other.detach()  # a cell was run again: two on one port would send every frame twice
     if callable(datapath) and not hasattr(type(datapath), "receive"):
         datapath = datapath(list(taken), **arguments)
@@ -119,7 +119,7 @@ class Attachment:
         self.ports = ports
         self.counters = Counters()
         self.failures: list[Failure] = []
-        self._cluster, self._node = cluster, node
+        self._cluster, self.node = cluster, node
         self._stack = ExitStack()
         self._wake, self._woken = (self._stack.enter_context(end) for end in socket.socketpair())
         self._thread = threading.Thread(target=self._run, name=f"datapath of {node.name}", daemon=True)
@@ -134,7 +134,7 @@ class Attachment:
 
     def __repr__(self) -> str:
         state = self._given_up or ("detached" if self._done else "running")
-        return f"<{type(self.datapath).__name__} on {self._node.name}: {', '.join(self.ports)}; {state}>"
+        return f"<{type(self.datapath).__name__} on {self.node.name}: {', '.join(self.ports)}; {state}>"
 
     def __enter__(self) -> Self:
         return self
@@ -163,14 +163,14 @@ class Attachment:
     def _start(self) -> None:
         interfaces: dict[str, tuple[socket.socket, socket.socket]] = {}
         try:
-            with netns.inside(self._node.netns):
+            with netns.inside(self.node.netns):
                 for port in self.ports:
                     if not Path(f"/proc/sys/net/ipv4/conf/{port}").exists():
-                        raise ValueError(f"{self._node.name} has no port {port!r}")
+                        raise ValueError(f"{self.node.name} has no port {port!r}")
                     netns.switch_offloads_off(port)
                     plain = self._stack.enter_context(netns.packet_socket(port, tagged=False))
                     interfaces[port] = plain, self._stack.enter_context(netns.packet_socket(port, tagged=True))
-            for host, interface in self._cluster.peers(self._node, self.ports):
+            for host, interface in self._cluster.peers(self.node, self.ports):
                 with netns.inside(host.netns):
                     netns.switch_offloads_off(interface)
         except BaseException:
@@ -179,7 +179,7 @@ class Attachment:
         self._sockets = interfaces
         self._cluster.remember(self)
         self._thread.start()
-        threading.Thread(target=self._watch, name=f"watch over {self._node.name}", daemon=True).start()
+        threading.Thread(target=self._watch, name=f"watch over {self.node.name}", daemon=True).start()
 
     # -- the thread
 
