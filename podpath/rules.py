@@ -9,16 +9,17 @@ from podpath import netns
 from podpath.host import Host
 
 _SAVED = re.compile(r"\[(\d+):(\d+)\] -A (\S+) ?(.*)")
+_JUMP = re.compile(r"\b(?:jump|goto) ([\w./-]+)")
 _COUNTER = re.compile(r"\s*counter packets (\d+) bytes (\d+)")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `jump` is the chain that it goes on in, "" if in none. `packets` is None where nobody counts."""
+    """One rule. `jumps` are the chains in which it may go on. `packets` is None where nobody counts."""
 
     chain: str
     text: str
-    jump: str = ""
+    jumps: tuple[str, ...] = ()
     packets: int | None = None
     bytes: int | None = None
 
@@ -53,14 +54,15 @@ def parse_iptables(text: str) -> list[Rule]:
         if saved:
             packets, size, chain, rule = saved.groups()
             jump = re.search(r"-[jg] (\S+)", rule)
-            target = jump[1] if jump and jump[1] in chains else ""
-            found.append(Rule(chain, rule, target, int(packets), int(size)))
+            jumps = (jump[1],) if jump and jump[1] in chains else ()
+            found.append(Rule(chain, rule, jumps, int(packets), int(size)))
     return found
 
 
 def parse_nftables(text: str) -> list[Rule]:
     """The rules in what `nft list ruleset` prints. A chain is called by its table and its own name."""
-    found, table, chain = [], "", ""
+    found: list[Rule] = []
+    table, chain, verdicts = "", "", _verdict_maps(text)
     for line in map(str.strip, text.splitlines()):
         if line.startswith("table "):
             table = line.split()[2]
@@ -69,9 +71,24 @@ def parse_nftables(text: str) -> list[Rule]:
         elif line.startswith("}"):
             chain = ""
         elif chain and line and not line.startswith(("type ", "policy ")):
-            counter = _COUNTER.search(line)
-            jump = re.search(r"(?:jump|goto) (\S+)", line)
+            counter, named = _COUNTER.search(line), re.search(r"vmap @(\S+)", line)
+            targets = _JUMP.findall(line) + (verdicts.get((table, named[1]), []) if named else [])
             packets, size = (int(counter[1]), int(counter[2])) if counter else (None, None)
-            target = f"{table} {jump[1]}" if jump else ""
-            found.append(Rule(f"{table} {chain}", _COUNTER.sub("", line).strip(), target, packets, size))
+            jumps = tuple(f"{table} {target}" for target in dict.fromkeys(targets))
+            found.append(Rule(f"{table} {chain}", _COUNTER.sub("", line).strip(), jumps, packets, size))
+    return found
+
+
+def _verdict_maps(text: str) -> dict[tuple[str, str], list[str]]:
+    """By table and name, the chains that the elements of a map lead to."""
+    found: dict[tuple[str, str], list[str]] = {}
+    table, name = "", ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("table "):
+            table = line.split()[2]
+        elif line.startswith(("map ", "chain ")):
+            kind, name = line.split()[:2]
+            name = name if kind == "map" else ""
+        elif name:
+            found.setdefault((table, name), []).extend(_JUMP.findall(line))
     return found

@@ -6,12 +6,12 @@ from statistics import median
 from typing import Literal
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from podpath.draw.style import PALETTE, SERIES, SIZES, WIDTH, scales, si
 
 Curves = Mapping[str, Mapping[float, Sequence[float]]]
-_MARKS = "osD^vP"
+_MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚"}  # on the curve, and before its name
 _DASHES: tuple[tuple[float, Sequence[float]] | Literal["-"], ...] = (
     "-",
     (0, (5, 2)),
@@ -19,6 +19,7 @@ _DASHES: tuple[tuple[float, Sequence[float]] | Literal["-"], ...] = (
     (0, (5, 2, 1, 2)),
 )
 _WIDE = 30  # from the smallest to the largest: from here on a scale is logarithmic
+_VERY_WIDE = 5000  # up to here there is room for 1, 2, 5, 10, ...; then for the powers of ten
 _APART = 0.065  # of the height: how far two labels must stand from each other
 
 
@@ -32,19 +33,23 @@ def growth(curves: Curves, x: str = "", y: str = "", unit: str = "s", ax: Axes |
     measured = [value for curve in curves.values() for found in curve.values() for value in found]
     ends: list[tuple[float, float, str, str]] = []
     for number, (name, curve) in enumerate(curves.items()):
-        colour, mark = SERIES[number % len(SERIES)], _MARKS[number % len(_MARKS)]
+        colour, mark = SERIES[number % len(SERIES)], list(_MARKS)[number % len(_MARKS)]
         points = [(size, value) for size in sorted(curve) for value in curve[size]]
         if not points:
             continue
-        ax.plot(*zip(*points, strict=True), mark, color=PALETTE[colour], ms=4, alpha=0.55, mew=0, zorder=2)
+        ax.plot(
+            *zip(*points, strict=True), mark, color=PALETTE[colour], ms=5, alpha=0.6, mew=0, zorder=2, clip_on=False
+        )
         middles = [(size, median(curve[size])) for size in sorted(curve) if curve[size]]
         (joined,) = ax.plot(*zip(*middles, strict=True), color=PALETTE[colour], lw=1.6, zorder=3)
         joined.set_linestyle(_DASHES[number % len(_DASHES)])
-        ends.append((*middles[-1], name, colour))
+        ends.append((*middles[-1], f"{_MARKS[mark]} {name}", colour))
     _scale(ax, "x", sizes)
     _scale(ax, "y", measured)
     if not _logarithmic(measured):
         ax.set_ylim(bottom=0)
+    if len(set(sizes)) == 1:
+        ax.set_xticks(sizes[:1])
     ax.set(xlabel=x, ylabel=y)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value, unit)))
@@ -60,7 +65,10 @@ def _logarithmic(values: Sequence[float]) -> bool:
 def _scale(ax: Axes, which: str, values: Sequence[float]) -> None:
     if _logarithmic(values):
         ax.set(**{f"{which}scale": "log"})
-        (ax.xaxis if which == "x" else ax.yaxis).set_minor_formatter(NullFormatter())
+        axis = ax.xaxis if which == "x" else ax.yaxis
+        axis.set_minor_formatter(NullFormatter())
+        if max(values) / min(values) < _VERY_WIDE:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
 
 
 def _label(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:

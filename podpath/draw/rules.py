@@ -1,5 +1,6 @@
 """The picture of a packet filter's rules: chain by chain, with what each rule has counted."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -11,16 +12,16 @@ from podpath.rules import Rule
 _HEAD, _LINE, _INDENT, _COUNT, _EDGE = 0.34, 0.17, 0.22, 1.35, 0.1  # inches
 
 
-def rules(now: Sequence[Rule], before: Sequence[Rule] = (), ax: Axes | None = None) -> Axes:
+def rules(now: Sequence[Rule], before: Sequence[Rule] | None = None, ax: Axes | None = None) -> Axes:
     """Rules in the order in which they are tried, each with its number, its packets, and its text.
 
     A chain that a rule jumps to stands below it, further in. With `before`, an earlier reading, only what was counted
     since is shown, and the rules that were hit meanwhile are bold and marked.
     """
     chains = _ordered(now)
-    earlier = {(rule.chain, rule.text, n): rule.packets or 0 for n, rule in _numbered(before)}
+    earlier = {(rule.chain, rule.text, n): rule.packets or 0 for n, rule in _numbered(before or ())}
     lines = [
-        (depth, chain, _told(now, chain, earlier, bool(before), WIDTH - 2 * _EDGE - _COUNT - depth * _INDENT))
+        (depth, chain, _told(now, chain, earlier, before is not None, WIDTH - 2 * _EDGE - _COUNT - depth * _INDENT))
         for chain, depth in chains
     ]
     high = sum(_HEAD + sum(0.06 + _LINE * len(text) for _, _, text, _ in told) for _, _, told in lines)
@@ -40,7 +41,7 @@ def rules(now: Sequence[Rule], before: Sequence[Rule] = (), ax: Axes | None = No
 def _ordered(now: Sequence[Rule]) -> list[tuple[str, int]]:
     """The chains, each followed by those that it jumps to; how deep each stands."""
     order = list(dict.fromkeys(rule.chain for rule in now))
-    jumps = {chain: [rule.jump for rule in now if rule.chain == chain and rule.jump] for chain in order}
+    jumps = {chain: [to for rule in now if rule.chain == chain for to in rule.jumps] for chain in order}
     targets = {target for found in jumps.values() for target in found}
     seen: dict[str, int] = {}
 
@@ -58,10 +59,12 @@ def _ordered(now: Sequence[Rule]) -> list[tuple[str, int]]:
 
 def _numbered(told: Sequence[Rule]) -> list[tuple[int, Rule]]:
     """Rules with how many of the same text stand before them in their chain: so that two alike are told apart."""
-    return [
-        (sum(other.chain == rule.chain and other.text == rule.text for other in told[:at]), rule)
-        for at, rule in enumerate(told)
-    ]
+    met: Counter[tuple[str, str]] = Counter()
+    numbered = []
+    for rule in told:
+        numbered.append((met[rule.chain, rule.text], rule))
+        met[rule.chain, rule.text] += 1
+    return numbered
 
 
 def _told(
@@ -71,8 +74,9 @@ def _told(
     told: list[tuple[int, int | None, list[str], bool]] = []
     for alike, rule in _numbered([rule for rule in now if rule.chain == chain]):
         count = rule.packets
-        if count is not None and since:
-            count -= earlier.get((rule.chain, rule.text, alike), 0)
+        past = earlier.get((rule.chain, rule.text, alike), 0)
+        if count is not None and since and count >= past:  # or else it was set to zero meanwhile
+            count -= past
         hit = since and bool(count)
         told.append((len(told) + 1, count, wrapped(rule.text, room - 0.35, "tiny", mono=True, bold=hit), hit))
     return told

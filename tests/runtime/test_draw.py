@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ def on_paper() -> Iterator[None]:
     """Draw without a screen, and forget every figure."""
     mpl.use("Agg")
     yield
-    draw.plt.close("all")
+    plt.close("all")
 
 
 def painted(ax: Axes) -> set[str]:
@@ -75,8 +76,8 @@ def test_a_pair_that_was_not_asked_is_left_blank() -> None:
 
 
 def test_a_picture_can_be_drawn_into_axes_that_are_there() -> None:
-    figure, (left, right) = draw.plt.subplots(1, 2)
+    figure, (left, right) = plt.subplots(1, 2)
     assert draw.topology(topology.plan(1, 2), left) is left
     assert a_matrix(3).plot(right) is right
-    assert len(draw.plt.get_fignums()) == 1
+    assert len(plt.get_fignums()) == 1
     figure.savefig(io.BytesIO(), format="png")

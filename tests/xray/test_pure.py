@@ -69,7 +69,7 @@ def test_the_same_bytes_at_the_same_place_again_are_another_packet() -> None:
 
 def test_the_picture_shows_each_place_in_order_and_marks_what_changed() -> None:
     mpl.use("agg")
-    from podpath import draw_journey
+    from podpath import draw
 
     plan = topology.plan(2, 1)
     way = expected(plan, plan.hosts["pod1"], plan.hosts["pod2"])
@@ -82,7 +82,7 @@ def test_the_picture_shows_each_place_in_order_and_marks_what_changed() -> None:
         frame = echo(ttl=64 - hop, macs=(A, packets.mac(macs[hop])))
         frames.append(Captured(number * 1e-5, place, frame))
     told = converse(packets_of(frames), plan, "pod1")
-    axes = draw_journey.journeys(told.journeys, told.died)
+    axes = draw.journeys(told.journeys, told.died)
     words = [text.get_text() for text in axes.texts]
     assert [word for word in words if word in plan.hosts] == ["pod1", "node1", "fabric", "node2", "pod2"]
     shown = [word for word in words if word.startswith(("leaves by", "arrives at"))]
