@@ -12,6 +12,7 @@ from podpath.draw.style import PALETTE, SERIES, SIZES, WIDTH, scales, si
 
 Curves = Mapping[str, Mapping[float, Sequence[float]]]
 _MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚"}  # on the curve, and before its name
+_LEGIBLE = {"orange": "brown", "sky": "ink", "purple": "ink"}  # what is too light for letters
 _DASHES: tuple[tuple[float, Sequence[float]] | Literal["-"], ...] = (
     "-",
     (0, (5, 2)),
@@ -84,4 +85,4 @@ def _label(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     over = max(0.0, heights[-1] - 1.0)
     for height, (_, name, colour) in zip(heights, placed, strict=True):
         written = ax.text(1.02, height - over, name, transform=ax.transAxes, fontsize=SIZES["small"], va="center")
-        written.set(color=PALETTE["brown" if colour in ("orange", "sky") else colour], weight="bold")
+        written.set(color=PALETTE[_LEGIBLE.get(colour, colour)], weight="bold")

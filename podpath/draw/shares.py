@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from podpath.draw.style import PALETTE, WIDTH, line, scales, write
+from podpath.draw.style import PALETTE, SIZES, WIDTH, line, scales, write
 from podpath.shares import NO_ANSWER, bounds
 
 
@@ -33,6 +33,8 @@ def shares(counts: Mapping[str, int], expected: Mapping[str, float] | None = Non
     right = reach or 1.0
     ax.set(xlim=(0, right * 1.6), ylim=(max(1, len(names)) - 0.4, -0.6), xlabel=f"share of {total:,} answers")
     ax.set_yticks(range(len(names)), names)
+    if not names:
+        ax.text(right / 2, 0, "nobody was asked", ha="center", va="center", fontsize=SIZES["text"])
     ax.set_xticks([tick for tick in MaxNLocator(6).tick_values(0, min(1.0, right)) if tick <= min(1.0, right * 1.6)])
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.tick_params(axis="y", length=0)

@@ -139,7 +139,8 @@ def line(
 @cache
 def _width(text: str, points: float, bold: bool, mono: bool) -> float:
     font = FontProperties(family="monospace" if mono else None, weight="bold" if bold else "normal", size=points)
-    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
+    exact = float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
+    return exact * 1.03  # on a screen, letters move to the next whole pixel
 
 
 def width(text: str, size: str = "text", bold: bool = False, mono: bool = False) -> float:
