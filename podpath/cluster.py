@@ -158,10 +158,10 @@ class Cluster:
         return f"<Cluster of {len(self.nodes)} nodes and {len(self.pods)} pods; {layers}>"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw it with matplotlib; the axes."""
+        """Draw it with matplotlib, as it is now; the axes."""
         from podpath import draw
 
-        return draw.topology(self.plan, ax)
+        return draw.topology(self, ax)
 
     # -- using it
 

@@ -29,9 +29,10 @@ def iptables(host: Host, table: str = "nat") -> list[Rule]:
     return parse_iptables(_printed(host, ["iptables-save", "-c", "-t", table]))
 
 
-def nftables(host: Host) -> list[Rule]:
-    """The rules of a host's nftables; where iptables keeps its rules there, they are among them."""
-    return parse_nftables(_printed(host, ["nft", "list", "ruleset"]))
+def nftables(host: Host, table: str = "") -> list[Rule]:
+    """The rules of a host's nftables, or of one table; where iptables keeps its rules there, they are among them."""
+    found = parse_nftables(_printed(host, ["nft", "list", "ruleset"]))
+    return [rule for rule in found if not table or rule.chain.split()[0] == table]
 
 
 def _printed(host: Host, argv: Sequence[str]) -> str:

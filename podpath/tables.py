@@ -23,7 +23,10 @@ def mac_table(node: Host, bridge: str = BRIDGE) -> dict[str, str]:
         done = subprocess.run(["bridge", "-json", "fdb", "show", "br", bridge], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{node.name} has no bridge {bridge} to be asked: {done.stderr.strip()}")
-    learned = [one for one in json.loads(done.stdout or "[]") if one.get("state") != "permanent"]
+    entries = json.loads(done.stdout or "[]")
+    if not entries:  # a bridge has its own address in its table, at least
+        raise RuntimeError(f"{node.name} has no bridge {bridge} to be asked: {bridge} is something else there")
+    learned = [one for one in entries if one.get("state") != "permanent"]
     return {one["mac"]: one["ifname"] for one in learned if "self" not in one.get("flags", [])}
 
 

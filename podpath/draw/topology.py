@@ -100,7 +100,7 @@ def _measure(scene: _Scene) -> None:
     )
     scene.slot = max(0.72, needed + 0.12)
     words = [text for node in scene.nodes for text, _ in _players(scene, node)]
-    least = max(1.55, widest(words, "small") + 0.3)
+    least = max(1.55, widest(words, "small", bold=True) + 0.3)
     most = max([1, *(len(scene.pods(node)) for node in scene.nodes)])
     for per_row in range(len(scene.nodes), 0, -1):
         room = (WIDTH - 0.1 + _GAP) / per_row - _GAP
@@ -198,7 +198,8 @@ def _node(ax: Axes, scene: _Scene, node: HostPlan, left: float, top: float, heig
     dashed = role == "nobody"
     for at in bars:
         box(ax, start, at, inner, _BAR, ROLES[role], _fill(role), dashed)
-        write(ax, start + inner / 2, at + _BAR / 2, word, "text" if at == bars[-1] else "tiny", ha="center")
+        size = "text" if at == bars[-1] else "tiny"
+        write(ax, start + inner / 2, at + _BAR / 2, word, size, ha="center", bold=role == "learner")
     if len(bars) > 1:
         box(ax, start, bars[0], _SPINE, bars[-1] - bars[0] + _BAR, ROLES[role], _fill(role), dashed)
     _below(ax, scene, node, (start, start + inner), bars[-1] + _BAR, others, top + height)
@@ -251,7 +252,7 @@ def _below(
     line(ax, [middle, middle], [first, y], dashed=not joined)
     for word, role in others:
         box(ax, left, y, right - left, _LAYER, ROLES[role], _fill(role), role == "nobody")
-        write(ax, middle, y + _LAYER / 2, word, "small", ha="center")
+        write(ax, middle, y + _LAYER / 2, word, "small", ha="center", bold=role == "learner")
         y += _LAYER + 0.05
     line(ax, [middle, middle], [y - 0.05, bottom])
     for extra in _extras(scene, node):
