@@ -27,6 +27,7 @@ _PURE = (
     "configuration.py",
     "datapath.py",
     "errors.py",
+    "headers.py",
     "layers.py",
     "packets.py",
     "values.py",

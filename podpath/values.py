@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from podpath import configuration
+from podpath import configuration, headers
 
-_CLASSES = {
-    one.__name__: one
-    for one in (configuration.Interface, configuration.Route, configuration.Endpoint, configuration.Service)
-}
+_CONFIGURATION = (configuration.Interface, configuration.Route, configuration.Endpoint, configuration.Service)
+_HEADERS = (headers.Ethernet, headers.Arp, headers.Ipv4, headers.Udp)
+_CLASSES: dict[str, type[Any]] = {one.__name__: one for one in (*_CONFIGURATION, *_HEADERS)}
 _ADDRESSES = {one.__name__: one for one in (IPv4Address, IPv4Interface, IPv4Network)}
 _DEPTH = 20  # values within values
 
