@@ -1,9 +1,9 @@
 """The labs that there are, each with its checks: one package per lab."""
 
 from grader.check import Lab
-from grader.checks import bridge
+from grader.checks import bridge, packets
 
-LABS: tuple[Lab, ...] = (bridge.LAB,)
+LABS: tuple[Lab, ...] = (packets.LAB, bridge.LAB)
 
 
 def find(name: str) -> Lab:

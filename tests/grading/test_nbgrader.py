@@ -10,6 +10,7 @@ from traitlets.config import Config
 
 from grader import grade
 from grader.check import Lab, Report, Result
+from grader.checks import LABS
 from grader.course import make_course
 from grader.nbgrader_config import configure
 from grader.preprocessor import seed_for
@@ -110,11 +111,13 @@ def test_a_course_is_laid_out_once_with_a_secret_of_its_own_and_never_touched_ag
 ) -> None:
     directory = tmp_path / "new" / "course"
     made = make_course(directory)
-    names = ["source/02-bridge/bridge.ipynb", "nbgrader_config.py", "gradebook.db"]
+    exercises = [f"source/{lab.full_name}/{lab.name}.ipynb" for lab in LABS]
+    names = [*exercises, "nbgrader_config.py", "gradebook.db"]
     assert [str(path.relative_to(directory)) for path in made] == names
     assert directory.stat().st_mode & 0o077 == 0  # the solutions are in it
-    assert "configure(c, secret=" in made[1].read_text()
-    assert course.secret not in made[1].read_text()
+    *_, configuration, _ = made
+    assert "configure(c, secret=" in configuration.read_text()
+    assert course.secret not in configuration.read_text()
     for path in made:
         path.write_text("the teacher's own")
     assert make_course(directory) == []
