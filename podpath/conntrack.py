@@ -55,7 +55,7 @@ def parse(lines: Iterable[str]) -> list[Connection]:
             continue
         there, back = (dict(part) for part in (fields[: starts[1]], fields[starts[1] :]))
         state = words[5] if words[2] == "tcp" else ""
-        protocol = words[2].upper()
+        protocol = "IGMP" if words[3] == "2" else words[2].upper()  # which it has no name for
         found.append(Connection(_flow(protocol, there), _flow(protocol, back), state, int(words[4])))
     return found
 

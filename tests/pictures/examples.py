@@ -85,6 +85,16 @@ def _journey() -> Axes:
     return draw.journeys([Journey(packets_of(way)[0], way, [], False, died)], died)
 
 
+def _crowded() -> Axes:
+    """Values too long for their bars, and one that changes often."""
+    word = "answers 10.244.2.2:80 > 10.244.1.2:56390"
+    hasty = [
+        Span("TCP", f"{word} {state}", 0.03 * n, 0.03 * (n + 1)) for n, state in enumerate(("SYN_SENT", "FIN_WAIT"))
+    ]
+    late = [Span("ICMP", "answers 203.0.113.10:8621", 0.098), Span("UDP", word, 0.08, 0.09)]
+    return draw.table(a_history([*hasty, Span("TCP", f"{word} TIME_WAIT", 0.06), *late], 0.1))
+
+
 SHARES = {"web-1": 512, "web-2": 488, "web-3": 0}
 CURVES = {
     "iptables": {10.0: [2.1e-5, 2.4e-5], 100.0: [3e-5, 3.3e-5, 3.1e-5], 5000.0: [6e-4, 7e-4]},
@@ -98,6 +108,7 @@ EXAMPLES: dict[str, Callable[[], Axes]] = {
     "reachability-of-many": lambda: draw.reachability(a_matrix(32)),
     "journey": _journey,
     "table": _table,
+    "table-crowded": _crowded,
     "table-empty": lambda: draw.table(a_history([], 1.0)),
     "rules": lambda: draw.rules(parse_iptables(SAVED.format(9, 5, 2, 3)), parse_iptables(SAVED.format(6, 4, 2, 2))),
     "rules-nftables": lambda: draw.rules(parse_nftables(LISTED)),

@@ -36,6 +36,7 @@ HARD: dict[str, Callable[[], Axes]] = {
     "a short table": lambda: draw.table(a_history([Span("a", "b", 0.0, 0.0)], 0.0)),
     "a table of long words": lambda: draw.table(a_history([Span(key, key * 2, 0.1) for key in LONG], 1.0)),
     "a restless entry": lambda: draw.table(a_history([Span("k", f"{n}", n / 9, n / 9 + 0.1) for n in range(9)], 1.0)),
+    "a mad entry": lambda: draw.table(a_history([Span("k", LONG[n], n / 90, n / 90 + 0.01) for n in range(40)], 1.0)),
     "no rules": lambda: draw.rules([]),
     "a rule that is long": lambda: draw.rules([Rule("A", "-m comment " * 40, ("A",), 10**9, 0)], []),
     "40 rules": lambda: draw.rules(
