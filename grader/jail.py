@@ -167,6 +167,16 @@ class _Remote(Guarded):
         self._raise_if_stopped()
         return _value(self._jail._called(method, args, kwargs, do="call", which=self._number))
 
+    def call_all(self, method: str, arguments: Sequence[Any]) -> list[Any]:
+        found: list[Any] = []
+        for start in range(0, len(arguments), _BATCH):
+            batch = [encode(one) for one in arguments[start : start + _BATCH]]
+            reply = self._ask(f"{method}(...)", do="call_all", name=method, arguments=batch)
+            found += [_value({"value": one}) for one in _typed(reply.get("values"), list)]
+        if len(found) != len(arguments):
+            raise LearnerError("its process sent nonsense")
+        return found
+
     def _raise_if_stopped(self) -> None:
         if self._jail._process is not self._process:
             raise LearnerError("it had been stopped before")

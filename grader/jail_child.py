@@ -97,6 +97,16 @@ class Child:
         except BaseException as error:
             return {"error": explain(error, call)}
 
+    def call_all(self, which: int, name: str, arguments: list[Any]) -> dict[str, Any]:
+        """Call a method of the object `which` once for each argument."""
+        values = []
+        for argument in arguments:
+            reply = self.call(name, f"{name}(...)", [argument], {}, which)
+            if "error" in reply:
+                return reply
+            values.append(reply["value"])
+        return {"values": values}
+
     def run(self, which: int, arriving: list[tuple[str, str, float]]) -> dict[str, Any]:
         receive = getattr(self.datapaths[which], "receive", None)
         sent: list[Any] = []
@@ -166,6 +176,7 @@ def main() -> None:
         "load": child.load,
         "make": child.make,
         "call": child.call,
+        "call_all": child.call_all,
         "run": child.run,
         "ticks": child.ticks,
     }

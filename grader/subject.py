@@ -36,6 +36,9 @@ class Guarded(Handle):
     @abstractmethod
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
 
+    @abstractmethod
+    def call_all(self, method: str, arguments: Sequence[Any]) -> list[Any]: ...
+
     def receive(self, port: str, frame: bytes, now: float) -> Frames:
         return self.receive_all([(port, frame, now)])[0]
 
@@ -198,10 +201,20 @@ class _Local(Guarded):
         self._made, self._owner = made, owner
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        function = getattr(self._made, method, None)
+        return self._owner.ask(shown_call(method, args, kwargs), self._method(method), args, kwargs, plain_value)
+
+    def call_all(self, method: str, arguments: Sequence[Any]) -> list[Any]:
+        call, found = f"{method}(...)", []
+        with self._owner._running(call):
+            for argument in arguments:
+                found.append(answer(call, self._method(method), plain_value(argument), plain=plain_value))
+        return found
+
+    def _method(self, name: str) -> Callable[..., object]:
+        function: Callable[..., object] | None = getattr(self._made, name, None)
         if function is None:
-            raise LearnerError(no_method(self._made, method))
-        return self._owner.ask(shown_call(method, args, kwargs), function, args, kwargs, plain_value)
+            raise LearnerError(no_method(self._made, name))
+        return function
 
     def _run(self, arriving: Sequence[tuple[str, bytes, float]]) -> list[Frames]:
         if not hasattr(self._made, "receive"):

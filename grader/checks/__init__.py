@@ -1,9 +1,9 @@
 """The labs that there are, each with its checks: one package per lab."""
 
 from grader.check import Lab
-from grader.checks import bridge, packets
+from grader.checks import bridge, packets, router
 
-LABS: tuple[Lab, ...] = (packets.LAB, bridge.LAB)
+LABS: tuple[Lab, ...] = (packets.LAB, bridge.LAB, router.LAB)
 
 
 def find(name: str) -> Lab:
