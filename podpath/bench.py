@@ -7,8 +7,7 @@ way: time is a number that only `wait` moves, and `bench.random` is seeded. Pure
 import random
 from dataclasses import dataclass, field
 
-from podpath.datapath import TICK, Datapath, Frames, plain_frames, tick
-from podpath.packets import describe
+from podpath.datapath import TICK, Datapath, Frames, plain_frames, tick, told
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Bench:
 
     def send(self, port: str, frame: bytes) -> Frames:
         """Let `frame` arrive on `port` now; what the datapath sends in return."""
-        self._note(f"{port} <- {describe(frame)}")
+        self._note(f"{port} <- {told(port, frame)}")
         return self._sent(self.datapath.receive(port, frame, self.now))
 
     def wait(self, seconds: float) -> Frames:
@@ -52,7 +51,7 @@ class Bench:
     def _sent(self, result: object) -> Frames:
         frames = plain_frames(result)
         for port, frame in frames:
-            self._note(f"{port} -> {describe(frame)}")
+            self._note(f"{port} -> {told(port, frame)}")
         return frames
 
     def _note(self, text: str) -> None:

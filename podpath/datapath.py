@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
 
+from podpath.layers import describe, describe_packet
+
 Frames = list[tuple[str, bytes]]  # (port, frame) to transmit, in order
 
+UNDERLAY = "underlay"  # the one port that is not Ethernet's: whole IPv4 packets pass there, without a header before
 TICK = 0.1  # seconds: a datapath that has `tick` is called at least this often
 
 
@@ -31,6 +34,11 @@ def tick(datapath: Any, now: float) -> Frames:
     """Let a datapath's timers run, if it has any."""
     method = getattr(datapath, "tick", None)
     return [] if method is None else method(now) or []
+
+
+def told(port: str, data: bytes) -> str:
+    """One line that tells a person what passed a port."""
+    return describe_packet(data) if port == UNDERLAY else describe(data)
 
 
 class Stuck(BaseException):

@@ -158,6 +158,11 @@ def describe(frame: bytes) -> str:
     return ", ".join([*told, f"{len(frame)} bytes"])
 
 
+def describe_packet(packet: bytes) -> str:
+    """The same of an IPv4 packet that has no Ethernet header."""
+    return f"{_words('IPv4', list(_after_type(ETH_IPV4, packet, 0)))}, {len(packet)} bytes"
+
+
 def _words(kind: str, inner: list[Layer]) -> str:
     """What is in an Ethernet frame: the network layer and the one above it."""
     if not inner or inner[0].name == "payload":

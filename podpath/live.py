@@ -14,19 +14,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from podpath import netns
 from podpath.cluster import Cluster
-from podpath.datapath import TICK, NotFrames, Stuck, never_returned, no_receive, plain_frames
+from podpath.datapath import TICK, NotFrames, Stuck, never_returned, no_receive, plain_frames, told
 from podpath.errors import explain, own_lines
 from podpath.host import Host
-from podpath.packets import describe
+from podpath.ports import Port, open_port
 
 STUCK_AFTER = 2.0  # seconds that one call of a datapath may take
 _SHOWN = 3  # of the different errors, this many are printed as they happen
@@ -65,7 +63,7 @@ class Failure:
     cause: BaseException
 
     def __str__(self) -> str:
-        cause = "in tick()" if self.frame is None else f"on a frame from {self.port}: {describe(self.frame)}"
+        cause = "in tick()" if self.frame is None else f"on a frame from {self.port}: {told(self.port, self.frame)}"
         return f"your code failed {cause}\n{self.error}"
 
     __repr__ = __str__
@@ -83,7 +81,7 @@ def attach(
 
     `datapath` is an object, or a class (anything callable): then it is called with the names of the ports and with
     `arguments`. `ports` are the interfaces to take; by default all that the node's bridge connects. The first few
-    failures of the datapath are told to `announce`, in words.
+    failures of the datapath are told to `announce`, in words. The port "underlay" is no interface: see `underlay.py`.
 
     >>> with attach(LearningBridge, cluster.nodes[0]) as bridge:                            # doctest: +SKIP
     ...     cluster.ping(*cluster.pods[:2])
@@ -161,22 +159,19 @@ class Attachment:
             self._announce(f"podpath: {hidden} more failures of other kinds; all are in .failures")
 
     def _start(self) -> None:
-        interfaces: dict[str, tuple[socket.socket, socket.socket]] = {}
+        plan = self._cluster.plan.hosts[self.node.name]
+        opened: dict[str, Port] = {}
         try:
             with netns.inside(self.node.netns):
                 for port in self.ports:
-                    if not Path(f"/proc/sys/net/ipv4/conf/{port}").exists():
-                        raise ValueError(f"{self.node.name} has no port {port!r}")
-                    netns.switch_offloads_off(port)
-                    plain = self._stack.enter_context(netns.packet_socket(port, tagged=False))
-                    interfaces[port] = plain, self._stack.enter_context(netns.packet_socket(port, tagged=True))
-            for host, interface in self._cluster.peers(self.node, self.ports):
+                    opened[port] = self._stack.enter_context(closing(open_port(port, plan)))
+            for host, interface in self._cluster.peers(self.node, [one.interface for one in opened.values()]):
                 with netns.inside(host.netns):
                     netns.switch_offloads_off(interface)
         except BaseException:
             self._stack.close()
             raise
-        self._sockets = interfaces
+        self._opened = opened
         self._cluster.remember(self)
         self._thread.start()
         threading.Thread(target=self._watch, name=f"watch over {self.node.name}", daemon=True).start()
@@ -186,14 +181,13 @@ class Attachment:
     def _run(self) -> None:
         poll = select.epoll()
         by_fd: dict[int, tuple[str, Callable[[int], bytes]]] = {}
-        for port, (plain, tagged) in self._sockets.items():
-            by_fd[plain.fileno()] = port, plain.recv
-            by_fd[tagged.fileno()] = port, partial(netns.receive_tagged, tagged)
-        for fd in by_fd:
-            poll.register(fd, select.EPOLLIN)
+        for port, opened in self._opened.items():
+            for fd, recv in opened.readers:
+                by_fd[fd] = port, recv
+                poll.register(fd, select.EPOLLIN)
         stop = self._woken.fileno()
         poll.register(stop, select.EPOLLIN)
-        sends = {port: plain.send for port, (plain, _) in self._sockets.items()}
+        sends = {port: opened.send for port, opened in self._opened.items()}
         at_once = dict.fromkeys(by_fd, 1)
         ticking = callable(getattr(self.datapath, "tick", None))
         ticked = time.monotonic()

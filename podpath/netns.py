@@ -19,7 +19,7 @@ _CLONE_NEWNET = 0x40000000
 
 ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
-_PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING = 8, 23  # linux/if_packet.h; the latter since 4.20
+_PACKET_AUXDATA, IGNORE_OUTGOING = 8, 23  # linux/if_packet.h; the latter since 4.20
 AUXILIARY = (_SOL_PACKET, _PACKET_AUXDATA)
 VLAN_VALID = 0x10  # TP_STATUS_VLAN_VALID, in the first byte of the auxiliary data
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -102,10 +102,12 @@ def packet_socket(interface: str, tagged: bool | None = None) -> socket.socket:
     """
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # protocol 0: nothing arrives before bind
     try:
-        opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        opened.setsockopt(_SOL_PACKET, IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         if tagged is not None:
-            _filter(opened, [_LOAD_TAGGED, _jump_if_zero(*((1, 0) if tagged else (0, 1))), _ACCEPT, _REFUSE])
+            attach_filter(
+                opened, [_LOAD_TAGGED, instruction(0x15, 0, *((1, 0) if tagged else (0, 1))), ACCEPT, REFUSE]
+            )
         if tagged is not False:
             opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         opened.bind((interface, ETH_P_ALL))
@@ -116,16 +118,17 @@ def packet_socket(interface: str, tagged: bool | None = None) -> socket.socket:
     return opened
 
 
-# A classic BPF program (linux/filter.h): is there a VLAN tag?
-_LOAD_TAGGED = struct.pack("HBBI", 0x20, 0, 0, 0xFFFFF000 + 48)  # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
-_ACCEPT, _REFUSE = struct.pack("HBBI", 0x06, 0, 0, 0xFFFFFFFF), struct.pack("HBBI", 0x06, 0, 0, 0)
+def instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    """An instruction of classic BPF (linux/filter.h). A jump says how many to leave out if it holds, and if not."""
+    return struct.pack("HBBI", code, then, otherwise, value)
 
 
-def _jump_if_zero(then: int, otherwise: int) -> bytes:
-    return struct.pack("HBBI", 0x15, then, otherwise, 0)
+_LOAD_TAGGED = instruction(0x20, 0xFFFFF000 + 48)  # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT: is there a VLAN tag?
+ACCEPT, REFUSE = instruction(0x06, 0xFFFFFFFF), instruction(0x06, 0)
 
 
-def _filter(opened: socket.socket, program: list[bytes]) -> None:
+def attach_filter(opened: socket.socket, program: list[bytes]) -> None:
+    """Have the kernel hand over only what a BPF program accepts."""
     code = ctypes.create_string_buffer(b"".join(program))
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))
 

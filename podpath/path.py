@@ -6,7 +6,17 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from podpath.packets import mac as mac_bytes
-from podpath.topology import BRIDGE, INTERNET_GATEWAY, OVERLAY, PROVIDER, UPLINK, HostPlan, Plan, cni_mac
+from podpath.topology import (
+    BRIDGE,
+    INTERNET_GATEWAY,
+    OVERLAY,
+    OVERLAY_WIRE,
+    PROVIDER,
+    UPLINK,
+    HostPlan,
+    Plan,
+    cni_mac,
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +68,7 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
         return _cable(source.name, "eth0", destination.name, "eth0")
     start, end = _node_of(plan, source), _node_of(plan, destination)
     tunnelled = (
-        plan.players["overlay"] == "kernel"
+        plan.players["overlay"] != "nobody"
         and start is not None
         and end is not None
         and (destination.role == "pod" or to == destination.tunnel)
@@ -70,7 +80,7 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
         return places + _up(plan, start)
     if start is not None:
         places += _up(plan, start) if places else []
-        places += [Place(start.name, OVERLAY, True)] if tunnelled else []
+        places += _into_tunnel(start) if tunnelled else []
         places += _cable(start.name, "eth0", _fabric(plan), f"to{start.name}")
     else:
         places += _cable(source.name, "eth0", _fabric(plan), "eth0") if source.role == "internet" else []
@@ -81,7 +91,7 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
             _cable(_fabric(plan), "eth0", destination.name, "eth0") if destination.role != "fabric" else []
         )
     places += _cable(_fabric(plan), f"to{end.name}", end.name, "eth0")
-    places += [Place(end.name, OVERLAY, False)] if tunnelled else []
+    places += _out_of_tunnel(end) if tunnelled else []
     return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
 
 
@@ -106,6 +116,8 @@ def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:
     for place in reversed(places):
         if place.interface == OVERLAY:
             far_end = _station(plan, place) or b"" if not place.outgoing else far_end
+            mac = far_end
+        elif place.interface == OVERLAY_WIRE:
             mac = far_end
         elif not place.outgoing:
             mac = _station(plan, place) or mac
@@ -144,6 +156,18 @@ def _from_pod(pod: HostPlan) -> list[Place]:
 
 def _to_pod(pod: HostPlan) -> list[Place]:
     return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
+
+
+def _into_tunnel(node: HostPlan) -> list[Place]:
+    if node.overlay == "kernel":
+        return [Place(node.name, OVERLAY, True)]
+    return _cable(node.name, OVERLAY, node.name, OVERLAY_WIRE)
+
+
+def _out_of_tunnel(node: HostPlan) -> list[Place]:
+    if node.overlay == "kernel":
+        return [Place(node.name, OVERLAY, False)]
+    return _cable(node.name, OVERLAY_WIRE, node.name, OVERLAY)
 
 
 def _up(plan: Plan, node: HostPlan) -> list[Place]:

@@ -8,6 +8,7 @@ Layer = Literal["bridge", "routes", "overlay", "egress"]
 Network = Player | Mapping[Layer, Player | Sequence[Player]]
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
+_BY_NODE: tuple[Layer, ...] = ("routes", "overlay")
 _KERNEL: dict[Layer, Player] = {"bridge": "kernel", "routes": "kernel", "overlay": "nobody", "egress": "kernel"}
 
 
@@ -18,9 +19,9 @@ def players(network: Network) -> dict[Layer, Player]:
     bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's, but for
     the overlay, which is there only where it is asked for: `{"overlay": "kernel"}`.
 
-    The routes may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then called the
-    learner's as a whole. Where a learner has them, the addresses of the node are the learner's, too: its kernel has none,
-    and translates none (egress is nobody's).
+    Routes and overlay may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then called
+    the learner's as a whole. Where a learner has the routes, the addresses of the node are the learner's, too: its kernel has
+    none, and translates none (egress is nobody's).
     """
     if not isinstance(network, str):
         network = _of_all_nodes(network)
@@ -37,10 +38,6 @@ def players(network: Network) -> dict[Layer, Player]:
             raise ValueError(f"there is no layer {layer!r}; there are {', '.join(LAYERS)}")
         if player not in get_args(Player):
             raise ValueError(f"nobody called {player!r} can play {layer}; there are {', '.join(get_args(Player))}")
-    if wanted["overlay"] == "learner":
-        raise ValueError(
-            "a learner's overlay is not part of a cluster's plan: the overlay is the kernel's or nobody's"
-        )
     if wanted["routes"] == "learner" and (wanted["overlay"], wanted["egress"]) != ("nobody", "nobody"):
         raise ValueError("a learner's router leaves nothing to the kernel: overlay and egress must be nobody's")
     return wanted
@@ -52,8 +49,10 @@ def _of_all_nodes(network: Mapping[Layer, Player | Sequence[Player]]) -> dict[La
     for layer, who in network.items():
         if isinstance(who, str):
             found[layer] = who
-        elif layer != "routes":
-            raise ValueError(f"only the routes can be played node by node, not {layer}")
+        elif layer not in _BY_NODE:
+            raise ValueError(f"only {' and '.join(_BY_NODE)} can be played node by node, not {layer}")
+        elif layer == "overlay" and "nobody" in who:
+            raise ValueError("an overlay joins all nodes: on none of them can it be nobody's")
         else:
             found[layer] = next((one for one in who if one != "kernel"), "kernel")
     if found.get("routes") == "learner":
@@ -61,14 +60,15 @@ def _of_all_nodes(network: Mapping[Layer, Player | Sequence[Player]]) -> dict[La
     return found
 
 
-def routers(network: Network, nodes: int) -> list[Player]:
-    """Who plays the routes on each node. ValueError if that is not said for every node."""
-    who = None if isinstance(network, str) else network.get("routes")
+def by_node(layer: Layer, network: Network, nodes: int) -> list[Player]:
+    """Who plays a layer on each node. ValueError if that is not said for every node."""
+    who = None if isinstance(network, str) else network.get(layer)
     if who is None or isinstance(who, str):
-        return [players(network)["routes"]] * nodes
+        return [players(network)[layer]] * nodes
     if len(who) != nodes:
-        raise ValueError(f"the routes are given to {len(who)} nodes, but there are {nodes}")
+        verb = "are" if layer.endswith("s") else "is"
+        raise ValueError(f"the {layer} {verb} given to {len(who)} nodes, but there are {nodes}")
     for player in who:
         if player not in get_args(Player):
-            raise ValueError(f"nobody called {player!r} can play routes; there are {', '.join(get_args(Player))}")
+            raise ValueError(f"nobody called {player!r} can play {layer}; there are {', '.join(get_args(Player))}")
     return list(who)

@@ -17,12 +17,13 @@ from podpath.players import LAYERS as LAYERS
 from podpath.players import Layer as Layer
 from podpath.players import Network as Network
 from podpath.players import Player as Player
+from podpath.players import by_node
 from podpath.players import players as players
-from podpath.players import routers
 
 BRIDGE = "cbr0"  # what kubenet called the bridge of a node
 OVERLAY = "flannel.1"  # flannel's device, for its VXLAN network identifier 1
 OVERLAY_PORT = 8472  # UDP: Linux's own, older than the assigned 4789; flannel uses it
+OVERLAY_WIRE = "overlay"  # where a learner has it: the other end of the cable whose one end is flannel.1
 OVERLAY_HEADERS = 50  # bytes: outer IPv4 (20), UDP (8), VXLAN (8), inner Ethernet (14)
 UPLINK = "uplink"  # the port of a learner's bridge behind which the node itself is
 POD_NETWORK = IPv4Network("10.244.0.0/16")
@@ -63,6 +64,7 @@ class HostPlan:
     gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
     tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
     routes: Player = "kernel"  # of a node: who forwards its packets
+    overlay: Player = "nobody"  # of a node: who puts packets into the tunnel
     ip: list[str] = field(default_factory=list)
     fdb: list[str] = field(default_factory=list)  # `bridge` commands
     sysctls: dict[str, str | int] = field(default_factory=dict)
@@ -113,8 +115,10 @@ def plan(
     names = pod_names(nodes, pods, prefix)
     made = Plan(who, {}, [])
     fabric = _fabric(made, prefix)
-    for index, (group, router) in enumerate(zip(names, routers(network, nodes), strict=True), start=1):
-        _node(made, f"{prefix}node{index}", index, group, fabric, nodes, router)
+    routers, vteps = (by_node(layer, network, nodes) for layer in ("routes", "overlay"))
+    for index, (group, router, vtep) in enumerate(zip(names, routers, vteps, strict=True), start=1):
+        node = HostPlan(f"{prefix}node{index}", "node", _node_address(index), routes=router, overlay=vtep)
+        _node(made, node, index, group, fabric, nodes)
     for name in made.hosts:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise ValueError(f"{name!r} cannot be the name of a host: letters, digits, '-', '_' and '.' can")
@@ -160,13 +164,17 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
     return fabric
 
 
-def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, nodes: int, router: Player) -> None:
-    address = IPv4Interface(f"{NODE_NETWORK[index]}/{NODE_NETWORK.prefixlen}")
+def _node_address(index: int) -> IPv4Interface:
+    return IPv4Interface(f"{NODE_NETWORK[index]}/{NODE_NETWORK.prefixlen}")
+
+
+def _node(made: Plan, node: HostPlan, index: int, pods: list[str], fabric: HostPlan, nodes: int) -> None:
+    name, address = node.name, node.address
     subnet = pod_subnet(index)
     gateway = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
     if len(pods) > subnet.num_addresses - 3:
         raise ValueError(f"{name} has room for {subnet.num_addresses - 3} pods, not for {len(pods)}")
-    node = _add(made, HostPlan(name, "node", address, routes=router))
+    _add(made, node)
     made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
     fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
     fabric.bridged.insert(0, f"to{name}")
@@ -182,7 +190,7 @@ def _node(made: Plan, name: str, index: int, pods: list[str], fabric: HostPlan, 
     node.gateway = gateway
     _bridge(made, node, gateway)
     _routes(made, node, index, nodes, subnet)
-    if made.players["overlay"] == "kernel":
+    if node.overlay != "nobody":
         _overlay(made, node, index, nodes)
 
 
@@ -229,23 +237,29 @@ def _others(index: int, nodes: int) -> list[int]:
 
 def _overlay(made: Plan, node: HostPlan, index: int, nodes: int) -> None:
     """What flannel's vxlan backend sets up on a node: its device, and for each other node a route, an ARP and an FDB
-    entry, so that nothing has to be asked on the tunnel."""
-    node.tunnel = pod_subnet(index)[0]
-    node.ip += [
-        f"link add {OVERLAY} address {cni_mac(node.tunnel)} type vxlan id 1 dev eth0 local {node.address.ip}"
-        f" dstport {OVERLAY_PORT} nolearning",
-        f"addr add {node.tunnel}/32 dev {OVERLAY}",
-        f"link set {OVERLAY} up",
-    ]
+    entry, so that nothing has to be asked on the tunnel. A learner's device has no FDB: it is the learner's."""
+    node.tunnel, mtu = pod_subnet(index)[0], 1500 - OVERLAY_HEADERS
+    if node.overlay == "kernel":
+        node.ip.append(
+            f"link add {OVERLAY} address {cni_mac(node.tunnel)} type vxlan id 1 dev eth0 local {node.address.ip}"
+            f" dstport {OVERLAY_PORT} nolearning"
+        )
+    else:
+        tunnel = IPv4Interface(f"{node.tunnel}/32")
+        near = End(node.name, OVERLAY, cni_mac(node.tunnel), tunnel)
+        made.links.append(Link(near, End(node.name, OVERLAY_WIRE)))
+        node.sysctls[f"ipv4/conf/{OVERLAY_WIRE}/arp_ignore"] = 8  # it is a mere port, and nobody's address
+        node.ip += [f"link set {OVERLAY} mtu {mtu}", f"link set {OVERLAY_WIRE} up"]
+    node.ip += [f"addr add {node.tunnel}/32 dev {OVERLAY}", f"link set {OVERLAY} up"]
     for other in _others(index, nodes):
         far = pod_subnet(other)[0]
         node.ip += [
             f"route add {pod_subnet(other)} via {far} dev {OVERLAY} onlink",
             f"neigh add {far} lladdr {cni_mac(far)} dev {OVERLAY} nud permanent",
         ]
-        node.fdb.append(f"fdb add {cni_mac(far)} dev {OVERLAY} dst {NODE_NETWORK[other]}")
-    for port in node.ports:
-        node.ip.append(f"link set {port} mtu {1500 - OVERLAY_HEADERS}")
+        if node.overlay == "kernel":
+            node.fdb.append(f"fdb add {cni_mac(far)} dev {OVERLAY} dst {NODE_NETWORK[other]}")
+    node.ip += [f"link set {port} mtu {mtu}" for port in node.ports]
     for pod in made.hosts.values():
         if pod.node == node.name:
-            pod.ip.append(f"link set eth0 mtu {1500 - OVERLAY_HEADERS}")
+            pod.ip.append(f"link set eth0 mtu {mtu}")

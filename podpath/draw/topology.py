@@ -131,7 +131,7 @@ def _players(scene: _Scene, node: HostPlan) -> list[tuple[str, str]]:
     here = scene.attached.get(node.name, {})
     told = []
     for layer in sorted(scene.plan.players, key=list(_WORDS).index):
-        player = node.routes if layer == "routes" else scene.plan.players[layer]
+        player = {"routes": node.routes, "overlay": node.overlay}.get(layer, scene.plan.players[layer])
         if layer == "overlay" and player == "nobody":
             continue  # most clusters have none
         if layer in here:
@@ -147,7 +147,7 @@ def _extras(scene: _Scene, node: HostPlan) -> list[str]:
     """The interfaces of a node that no cable leads to: tunnels, and what learners have made."""
     known = {*node.ports, BRIDGE, "eth0"}
     found = [name for name, one in scene.states[node.name].items() if name not in known and one.up]
-    wanted = [_TUNNEL] if scene.live and scene.plan.players.get("overlay") == "kernel" else []
+    wanted = [_TUNNEL] if scene.live and node.overlay == "kernel" else []
     return list(dict.fromkeys([*wanted, *found]))
 
 

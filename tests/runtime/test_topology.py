@@ -228,7 +228,7 @@ def test_the_routes_may_be_played_node_by_node() -> None:
     [
         ({"routes": ["learner"]}, "given to 1 nodes, but there are 2"),
         ({"routes": ["learner", "kernal"]}, "nobody called 'kernal' can play routes"),
-        ({"bridge": ["learner", "kernel"]}, "only the routes can be played node by node, not bridge"),
+        ({"bridge": ["learner", "kernel"]}, "only routes and overlay can be played node by node, not bridge"),
         ({"routes": "learner", "egress": "kernel"}, "overlay and egress must be nobody's"),
         ({"routes": "learner", "overlay": "kernel"}, "overlay and egress must be nobody's"),
     ],
@@ -258,3 +258,32 @@ def test_a_router_is_told_its_interfaces_and_the_routes_to_what_is_further_away(
 def test_the_internet_knows_the_way_to_the_nodes_and_none_to_the_pods() -> None:
     routes = [line for line in topology.plan(2, 2).hosts["internet"].ip if "route" in line]
     assert routes == ["route add 172.16.0.0/24 via 203.0.113.1"]
+
+
+def test_a_learners_overlay_is_a_cable_where_the_kernels_is_a_device() -> None:
+    plan = topology.plan(2, 1, {"overlay": ["learner", "kernel"]})
+    mine, kernels = of_role(plan, "node")
+    assert (mine.overlay, kernels.overlay, plan.players["overlay"]) == ("learner", "kernel", "learner")
+    cable = [(link.a, link.b) for link in plan.links if link.b.interface == "overlay"]
+    assert [(a.host, a.interface, a.mac, str(a.address), b.host) for a, b in cable] == [
+        ("node1", "flannel.1", "0a:58:0a:f4:01:00", "10.244.1.0/32", "node1")
+    ]
+    assert [[line for line in node.ip if "type vxlan" in line] != [] for node in (mine, kernels)] == [False, True]
+    assert (mine.fdb, len(kernels.fdb)) == ([], 1)
+    for node, other in ((mine, 2), (kernels, 1)):
+        assert f"route add 10.244.{other}.0/24 via 10.244.{other}.0 dev flannel.1 onlink" in node.ip
+        assert f"neigh add 10.244.{other}.0 lladdr 0a:58:0a:f4:0{other}:00 dev flannel.1 nud permanent" in node.ip
+    assert all("link set eth0 mtu 1450" in pod.ip for pod in of_role(plan, "pod"))
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ({"overlay": ["learner"]}, "the overlay is given to 1 nodes, but there are 2"),
+        ({"overlay": ["learner", "kernal"]}, "nobody called 'kernal' can play overlay"),
+        ({"overlay": ["learner", "nobody"]}, "an overlay joins all nodes"),
+    ],
+)
+def test_an_overlay_is_of_all_nodes(network: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        topology.plan(2, 1, network)  # type: ignore[arg-type]

@@ -4,12 +4,15 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from podpath import Cluster, attach
+from podpath.datapath import UNDERLAY
 from podpath.host import Host
+from podpath.packets import UDP, ipv4, udp
 from podpath.path import Place, expected
-from podpath.topology import OVERLAY, Network, cni_mac
+from podpath.topology import OVERLAY, OVERLAY_PORT, OVERLAY_WIRE, Network, cni_mac
 from podpath.trace import Died
 from podpath.xrays import Xray, xray
 
@@ -26,6 +29,23 @@ class Bridge:
         if known is not None:
             return [] if known == port else [(known, frame)]
         return [(other, frame) for other in self.ports if other != port]
+
+
+class Vtep:
+    """A VXLAN endpoint for two nodes or more, which sends what it gets to all others, and takes what comes for good."""
+
+    def __init__(self, address: IPv4Address, peers: list[IPv4Address]) -> None:
+        self.address, self.peers = address, peers
+
+    def receive(self, port: str, data: bytes, now: float) -> list[tuple[str, bytes]]:
+        if port == UNDERLAY:
+            return [("overlay", data[36:])]
+        inside = udp(50000, OVERLAY_PORT, b"\x08\0\0\0\0\0\1\0" + data)
+        return [(UNDERLAY, ipv4(self.address, peer, UDP, inside)) for peer in self._to(data)]
+
+    def _to(self, frame: bytes) -> list[IPv4Address]:
+        """flannel's MAC addresses say the subnet, and this the node: 0a:58:0a:f4:02:00 is node2's."""
+        return [peer for peer in self.peers if frame[0] & 1 or peer.packed[3] == frame[4]]
 
 
 OVERLAY_OF_THE_KERNEL: Network = {"overlay": "kernel"}
@@ -62,6 +82,10 @@ def scene(seed: int, stack: ExitStack, network: Network | None = None, across: b
     cluster = stack.enter_context(Cluster(nodes, chance.randrange(2, 4), network))
     for node in cluster.nodes if cluster.plan.players["bridge"] == "learner" else []:
         stack.enter_context(attach(Bridge, node))
+    for node in cluster.nodes:
+        if cluster.plan.hosts[node.name].overlay == "learner":
+            others = [IPv4Address(other.ip) for other in cluster.nodes if other is not node]
+            stack.enter_context(attach(Vtep(IPv4Address(node.ip), others), node, [OVERLAY_WIRE, UNDERLAY]))
     cluster.converge()
     home = {pod: cluster.plan.hosts[pod.name].node for pod in cluster.pods}
     pairs = [(a, b) for a in cluster.pods for b in cluster.pods if a is not b and not (across and home[a] == home[b])]

@@ -1,21 +1,23 @@
 """Without faults: the path that was seen is the path that the plan says, for every pair and in every mode."""
 
 from contextlib import ExitStack
+from ipaddress import IPv4Address
 
 import pytest
 
-from podpath import Cluster, xray
+from podpath import Cluster, attach, xray
 from podpath.layers import layers
 from podpath.path import Place, expected
-from podpath.topology import OVERLAY_HEADERS, Layer, Network
+from podpath.topology import OVERLAY_HEADERS, Layer, Network, Player
 
-from .faults import scene
+from .faults import Vtep, scene
 
 WORKING: dict[str, Network] = {
     "kernel": "kernel",
     "learner": "learner",
     "overlay": {"overlay": "kernel"},
     "learner-overlay": {"bridge": "learner", "overlay": "kernel"},
+    "learners-vtep": {"overlay": "learner"},
 }
 MISSING = [  # a layer, who asks, who is asked, where the last packet was seen, what should have come next
     ("bridge", "pod1", "pod2", "node1 topod1 <-", "node1 topod2 ->"),
@@ -81,6 +83,34 @@ def test_a_packet_in_a_tunnel_grows_by_a_header_and_shrinks_again() -> None:
         outer = seen.journeys[0].way[[str(place) for place in seen.path].index("fabric tonode2 ->")].frame
         assert [layer.name for layer in layers(outer)][:4] == ["Ethernet", "IPv4", "UDP", "VXLAN"]
         assert len(outer) - len(seen.journeys[0].way[0].frame) == OVERLAY_HEADERS
+
+
+@pytest.mark.sandboxed
+@pytest.mark.parametrize("players", [["learner", "kernel"], ["kernel", "learner"], ["learner", "learner"]])
+def test_what_goes_into_a_learners_tunnel_crosses_the_cable_to_it(players: list[Player]) -> None:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(2, 1, {"overlay": players}))
+        for node, other in (cluster.nodes, cluster.nodes[::-1]):
+            if cluster.plan.hosts[node.name].overlay == "learner":
+                vtep = Vtep(IPv4Address(node.ip), [IPv4Address(other.ip)])
+                stack.enter_context(attach(vtep, node, ["overlay", "underlay"]))
+        cluster.converge()
+        one, two = cluster.pods
+        seen = xray(cluster, f"ping -c 1 -W 2 {two.ip}", source=one)
+        assert seen.died_at is None, str(seen)
+        first, second = (player == "learner" for player in players)
+        assert ("node1 overlay <-" in map(str, seen.path)) == first
+        assert ("node2 overlay ->" in map(str, seen.path)) == second
+        headers = [(str(place), str(one)) for place, one in seen.changes if not one.field]
+        assert ("node1 eth0 ->", "VXLAN added") in headers
+        assert ("node2 overlay ->" if second else "node2 flannel.1 <-", "VXLAN removed") in headers
+
+
+@pytest.mark.sandboxed
+def test_a_learners_tunnel_without_a_learner_is_where_the_packet_dies() -> None:
+    with Cluster(2, 1, {"overlay": "learner"}) as cluster:
+        seen = xray(cluster, f"ping -c 1 -W 0.3 {cluster.pods[1].ip}", source=cluster.pods[0])
+        assert str(seen.died_at) == "the echo request arrived at overlay of node1 and did not leave by eth0"
 
 
 @pytest.mark.sandboxed
