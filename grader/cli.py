@@ -20,7 +20,7 @@ from podpath import doctor, sandbox
 
 TOP = Path(__file__).parent.parent
 WORK = TOP / "work"
-FIRST_PAGE = "notebooks/02-bridge.ipynb"
+FIRST_PAGE = "notebooks/00-packets.ipynb"
 _FOR_TEACHERS = [f"nbgrader.server_extensions.{name}" for name in ("formgrader", "course_list", "assignment_list")]
 
 
