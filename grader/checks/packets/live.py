@@ -7,20 +7,21 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
 from grader.check import Failed, LearnerError, Step
 from grader.checks.packets.trial import PacketsTrial
-from grader.checks.packets.wire import ethernet_frame, ipv4_packet, udp_datagram
+from grader.checks.packets.wire import arp_frame, ethernet_frame, ipv4_packet, udp_datagram
 from grader.checks.packets.words import count, shown
 from podpath import netns
 from podpath.cluster import Cluster
-from podpath.headers import Ethernet, Ipv4, Udp
+from podpath.headers import Arp, Ethernet, Ipv4, Udp
 from podpath.host import Host
 from podpath.live import Attachment, attach
-from podpath.packets import ETH_ARP, ETH_IPV4, UDP, describe, mac
+from podpath.packets import BROADCAST, ETH_ARP, ETH_IPV4, UDP, describe, mac
 from podpath.tap import Seen, Tap
 
 DEADLINE = 3.0  # seconds until what has not come is taken for lost
@@ -41,6 +42,7 @@ STEP = Step("Step 7: live")
 )
 def ping_gets_past_arp(t: PacketsTrial) -> None:
     with _one_pod(t) as (node, pod, port), Tap([node], port) as tap:
+        wait_for_cable(tap, node, pod)
         mine, silent = (IPv4Address(f"10.244.1.{n}") for n in t.random.sample(range(100, 250), 2))
         answering = t.mac()
         with _pinging(pod, mine):
@@ -141,6 +143,7 @@ def _pinging(pod: Host, address: IPv4Address) -> Iterator[None]:
 )
 def kernel_and_you(t: PacketsTrial) -> None:
     with _one_pod(t) as (node, pod, port), Tap([node], port) as tap:
+        wait_for_cable(tap, node, pod)
         with netns.inside(pod.netns):
             netns.switch_offloads_off("eth0")  # the kernel is to finish its checksums itself
             listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -241,6 +244,19 @@ def _one_pod(t: PacketsTrial) -> Iterator[tuple[Host, Host, str]]:
     with Cluster(1, [t.random.choice(_NAMES)], "nobody", prefix=_PREFIX) as cluster:
         node, pod = cluster.nodes[0], cluster.pods[0]
         yield node, pod, cluster.ports(node)[0]
+
+
+def wait_for_cable(tap: Tap, node: Host, pod: Host) -> None:
+    """Wait until frames pass both ways between a node's port and a pod: those sent before the kernel has noticed that a
+    new cable is up are lost."""
+    asker, until = b"\x0a\x58\xff\xff\xff\xff", time.monotonic() + DEADLINE
+    asked = Arp(1, asker, IPv4Address("10.244.1.253"), bytes(6), IPv4Address(pod.ip))
+    while time.monotonic() < until:
+        tap.send(node.name, arp_frame(BROADCAST, asked))
+        answers = tap.collect(lambda seen: any(one.frame[:6] == asker for one in seen), 0.1)
+        if any(one.frame[:6] == asker for one in answers):
+            return
+    raise RuntimeError(f"frames from {node.name} do not reach {pod.name}: this sandbox is not what it should be")
 
 
 def _until(attachment: Attachment, condition: Callable[[list[Seen]], bool]) -> Callable[[list[Seen]], bool]:
