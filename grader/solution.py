@@ -25,6 +25,15 @@ def exercise(lab: Lab) -> Path:
     return EXERCISES / lab.full_name / f"{lab.name}.ipynb"
 
 
+def reference(lab: Lab) -> dict[str, Any]:
+    """What the lab's reference solution defines, by name. It runs here: it is ours."""
+    names: dict[str, Any] = {}
+    for cell in _code_cells(_own_exercise(lab)):
+        if is_solution(cell):
+            exec(compile(source(cell), f"<reference of lab {lab.number}>", "exec"), names)
+    return names
+
+
 def read(path: Path, lab: Lab) -> list[Cell]:
     """The learner's program in a file. Raises Unreadable."""
     if path.suffix == ".py":

@@ -1,4 +1,4 @@
-"""What a datapath is told about the network: its interfaces and routes, and the Services of the cluster. Pure.
+"""What a datapath is told about the network: interfaces, routes, Services, and who has which addresses. Pure.
 
 All of it is immutable and can be compared: a changed configuration is another one.
 """
@@ -43,3 +43,14 @@ class Service:
     protocol: str
     endpoints: tuple[Endpoint, ...]
     affinity_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What flannel has agreed upon with a node: its pods' subnet; `vtep_mac` is the address (6 bytes) of its flannel.1."""
+
+    node: str
+    address: IPv4Address
+    subnet: IPv4Network
+    vtep_mac: bytes
+    backend: str = "vxlan"

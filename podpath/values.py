@@ -13,7 +13,13 @@ from typing import Any
 
 from podpath import configuration, headers
 
-_CONFIGURATION = (configuration.Interface, configuration.Route, configuration.Endpoint, configuration.Service)
+_CONFIGURATION = (
+    configuration.Interface,
+    configuration.Route,
+    configuration.Endpoint,
+    configuration.Service,
+    configuration.Lease,
+)
 _HEADERS = (headers.Ethernet, headers.Arp, headers.Ipv4, headers.Udp)
 _CLASSES: dict[str, type[Any]] = {one.__name__: one for one in (*_CONFIGURATION, *_HEADERS)}
 _ADDRESSES = {one.__name__: one for one in (IPv4Address, IPv4Interface, IPv4Network)}
