@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from types import TracebackType
@@ -234,7 +234,7 @@ class Cluster:
             attached.detach()
         for child in self._children:
             child.kill()
-        for pid in _processes_in([host.netns for host in self.hosts.values()]):
+        for pid in netns.processes([host.netns for host in self.hosts.values()]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for child in self._children:
@@ -272,10 +272,18 @@ class Cluster:
                     running.append((host, _start(["bridge", "-batch", "-"], "\n".join(host.fdb))))
         for host, child in running:
             _finish(child, host)
-        for name, host in self.plan.hosts.items():
-            if host.bridged:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have every cable carry frames from now on, and then every bridge."""
+        ends: dict[str, list[str]] = {name: [] for name in self.plan.hosts}
+        for end in (end for link in self.plan.links for end in (link.a, link.b)):
+            ends[end.host].append(end.interface)
+        bridges = {name: [host.bridge] for name, host in self.plan.hosts.items() if host.bridge}
+        for interfaces in (ends, bridges):
+            for name, those in interfaces.items():
                 with netns.inside(self.hosts[name].netns):
-                    netns.settle(host.bridged)
+                    netns.settle(those)
 
 
 def _start(argv: list[str], text: str) -> subprocess.Popen[str]:
@@ -302,16 +310,3 @@ def _ip_batch(options: list[str], lines: list[str]) -> None:
     )
     if done.returncode:
         raise ClusterError(f"ip could not make the cluster's links: {done.stderr.strip()}")
-
-
-def _processes_in(namespaces: list[Path]) -> Iterator[int]:
-    """Every process in one of these network namespaces."""
-    wanted = {(status.st_dev, status.st_ino) for path in namespaces if path.exists() for status in [path.stat()]}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "ns/net").stat()
-            except OSError:
-                continue  # it has just ended
-            if (status.st_dev, status.st_ino) in wanted:
-                yield int(entry.name)

@@ -55,6 +55,19 @@ def enter(fd: int) -> None:
         raise OSError(number, f"cannot enter a network namespace: {os.strerror(number)}")
 
 
+def processes(namespaces: Iterable[Path]) -> Iterator[int]:
+    """Every process in one of these network namespaces."""
+    wanted = {(status.st_dev, status.st_ino) for path in namespaces if path.exists() for status in [path.stat()]}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "ns/net").stat()
+            except OSError:
+                continue  # it has just ended
+            if (status.st_dev, status.st_ino) in wanted:
+                yield int(entry.name)
+
+
 def write_sysctls(settings: Mapping[str, str | int]) -> None:
     """Set kernel parameters below net/ of the namespace we are in, by path: `{"ipv4/ip_forward": 1}`."""
     for name, value in settings.items():

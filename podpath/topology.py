@@ -60,7 +60,7 @@ class HostPlan:
     address: IPv4Interface
     node: str | None = None  # of a pod: where it lives
     ports: list[str] = field(default_factory=list)  # of a node: what its bridge connects
-    bridged: list[str] = field(default_factory=list)  # what the kernel bridges here: the ports, then the bridge
+    bridge: str | None = None  # the kernel's bridge here, if there is one
     gateway: IPv4Interface | None = None  # of a node: its own address towards the pods
     tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
     routes: Player = "kernel"  # of a node: who forwards its packets
@@ -153,7 +153,7 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
         f"addr add {INTERNET_GATEWAY} dev eth0",
         "link set eth0 up",
     ]
-    fabric.bridged.append("fabric0")
+    fabric.bridge = "fabric0"
     fabric.sysctls["ipv4/ip_forward"] = 1
     internet.ip += [
         f"addr add {INTERNET} dev eth0",
@@ -177,7 +177,6 @@ def _node(made: Plan, node: HostPlan, index: int, pods: list[str], fabric: HostP
     _add(made, node)
     made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
     fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
-    fabric.bridged.insert(0, f"to{name}")
     node.ip += [*_owned(node, address, "eth0"), "link set eth0 up"]
 
     for offset, pod in enumerate(pods):
@@ -203,7 +202,7 @@ def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
     if made.players["bridge"] == "kernel":
         node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge")
         node.ip += [f"link set {port} master {BRIDGE}" for port in node.ports]
-        node.bridged = [*node.ports, BRIDGE]
+        node.bridge = BRIDGE
     else:
         # Nobody, or a learner, connects the ports: the node itself is then one more station, behind the uplink.
         made.links.append(Link(End(node.name, BRIDGE, cni_mac(gateway.ip), gateway), End(node.name, UPLINK)))
