@@ -153,10 +153,10 @@ def _compare(case: _Case, part: str, got: Any, wanted: dict[Any, Any]) -> None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, bytes):
-        return mac_text(value)
+        return mac_text(value)[:80]
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(_shown, value)) + ")"
-    return repr(value) if isinstance(value, str) else str(value)
+        return f"({', '.join(map(_shown, value[:4]))})"
+    return (repr(value) if isinstance(value, str) else str(value))[:80]
 
 
 def _hint(case: _Case, part: str, key: Any) -> str:

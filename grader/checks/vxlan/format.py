@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from grader.check import Failed, LearnerError, Step
 from grader.checks.vxlan.outer import DYNAMIC, HEADERS, MORE_FRAGMENTS, Tunnel, inner_fault, told
-from grader.checks.vxlan.trial import VxlanTrial, tcp_frame
+from grader.checks.vxlan.trial import VxlanTrial, brief, tcp_frame
 from podpath.packets import ETH_ARP, ETH_IPV4, TCP, UDP, ethernet, hexdump, ipv4
 
 STEP = Step("Step 1: into a packet, and out of it")
@@ -35,7 +35,7 @@ def encapsulated(t: VxlanTrial) -> None:
         with t.transcript.step(event):
             packet = t.subject.call("encapsulate", frame, number, t.address, far, port)
             if not isinstance(packet, bytes):
-                raise LearnerError(f"encapsulate returned {packet!r}; it must return bytes")
+                raise LearnerError(f"encapsulate returned {brief(packet)}; it must return bytes")
             t.judge(packet, wanted, event)
     for number in (1 << 24, (1 << 24) + 5):
         _refused_number(t, number, frames[0])
@@ -91,13 +91,13 @@ def _ports(t: VxlanTrial, frames: list[bytes], what: str) -> list[int]:
         for port, frame in zip(found, frames, strict=True):
             if type(port) is not int or port not in DYNAMIC:
                 t.transcript.note(hexdump(frame[:64]))
-                raise Failed(f"source_port returned {port!r}: it must be a number from 49152 to 65535.")
+                raise Failed(f"source_port returned {brief(port)}: it must be a number from 49152 to 65535.")
         for port, frame in list(zip(found, frames, strict=True))[:3]:
             packet = t.subject.call("encapsulate", frame, t.vni, t.address, t.others[0], t.port)
-            used = int.from_bytes(packet[20:22]) if isinstance(packet, bytes) else packet
+            used = int.from_bytes(packet[20:22]) if isinstance(packet, bytes) else brief(packet)
             if (again := t.subject.call("source_port", frame)) != port:
                 raise Failed(
-                    f"One flow used different ports: asked twice about one frame, it said {port} and {again}."
+                    f"One flow used different ports: asked twice about one frame, it said {port} and {brief(again)}."
                 )
             if used != port:
                 raise Failed(f"source_port says {port}, but encapsulate sends such a frame from port {used}.")
@@ -187,9 +187,9 @@ def _judge(t: VxlanTrial, packet: bytes, far: IPv4Address, frame: bytes, what: s
             f"decapsulate returned {str(got)[:80]}; it must return (the sender's address, the frame), or None."
         )
     if got[0] != far:
-        raise Failed(f"The sender is {far} (an IPv4Address: the outer source), but {got[0]!r} came out.")
+        raise Failed(f"The sender is {far} (an IPv4Address: the outer source), but {brief(got[0])} came out.")
     if not isinstance(got[1], bytes):
-        raise Failed(f"The frame must be bytes, but {str(got[1])[:60]!r} came out.")
+        raise Failed(f"The frame must be bytes, but {brief(got[1])} came out.")
     hint = _hint(what)
     raise Failed(f"{inner_fault(got[1], frame)}{hint}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from grader.check import Failed, LearnerError, Step
 from grader.checks.vxlan.outer import udp_checksum
-from grader.checks.vxlan.trial import VxlanTrial, tcp
+from grader.checks.vxlan.trial import VxlanTrial, brief, tcp
 from podpath.packets import ETH_IPV4, ETH_IPV6, TCP, UDP, checksum, hexdump, ipv4, udp
 
 STEP = Step("Step 5: other tunnels")
@@ -30,7 +30,7 @@ def flannel_udp(t: VxlanTrial) -> None:
         with t.transcript.step(f"encapsulate_udp(an IP packet of {len(packet)} bytes, {t.address}, {far})"):
             made = t.subject.call("encapsulate_udp", packet, t.address, far)
             if not isinstance(made, bytes):
-                raise LearnerError(f"encapsulate_udp returned {made!r}; it must return bytes")
+                raise LearnerError(f"encapsulate_udp returned {brief(made)}; it must return bytes")
             wrong = _udp_fault(made, packet, t.address.packed + far.packed)
             if wrong:
                 t.transcript.note(hexdump(made[:64]) or "(0 bytes)")
@@ -118,7 +118,7 @@ def build(t: VxlanTrial) -> None:
         with t.transcript.step(event):
             made = t.subject.call("geneve_build", vni, protocol, options, payload)
             if not isinstance(made, bytes):
-                raise LearnerError(f"geneve_build returned {made!r}; it must return bytes")
+                raise LearnerError(f"geneve_build returned {brief(made)}; it must return bytes")
             right = geneve(vni, protocol, options, payload)
             if made != right:
                 t.transcript.note(
@@ -214,16 +214,20 @@ def _read_fault(got: Any, wanted: tuple[Any, ...]) -> str:
     if not isinstance(got, tuple) or len(got) != 4:
         return f"{str(got)[:80]} came out; it must be (vni, protocol, options, payload), or None."
     if got[:2] != wanted[:2]:
-        return f"VNI and protocol are {got[0]!r} and {got[1]!r}, must be {wanted[0]} and {wanted[1]:#06x}."
+        return f"VNI and protocol are {brief(got[0])} and {brief(got[1])}, must be {wanted[0]} and {wanted[1]:#06x}."
     if got[2] != wanted[2]:
-        said = (
-            _words(got[2])
-            if isinstance(got[2], list)
-            and all(isinstance(o, tuple) and len(o) == 3 and isinstance(o[2], bytes) for o in got[2])
-            else str(got[2])[:80]
-        )
+        said = _words(got[2]) if _are_options(got[2]) else str(got[2])[:80]
         return f"The options are {said}, must be {_words(wanted[2])}: those that are known, as (class, type, data), in order."
+    if not isinstance(got[3], bytes):
+        return f"The payload is {str(got[3])[:60]}; it must be bytes."
     return f"The payload has {len(got[3])} bytes, must have {len(wanted[3])}: it begins at 8 + 4 * (length of the options)."
+
+
+def _are_options(got: Any) -> bool:
+    kinds = (int, int, bytes)
+    return isinstance(got, list) and all(
+        isinstance(one, tuple) and tuple(type(part) for part in one) == kinds for one in got
+    )
 
 
 def _bad(t: VxlanTrial, some: list[Option], strict: list[Option], inner: bytes) -> list[tuple[str, bytes, str]]:

@@ -183,9 +183,12 @@ class VxlanTrial(Trial):
         for port, data in sent[:3]:
             self.transcript.note(f"sent on {port}: {told(data) if port == UNDERLAY else describe(data)}")
         again = [data for port, data in sent if port == UNDERLAY]
+        if frame in again:
+            raise Failed("The frame was handed to the underlay: what comes out of a packet is for the overlay.")
         if again:
+            where = _listed([IPv4Address(one[16:20]) for one in again if len(one) >= 20])
             raise Failed(
-                f"What came from {source} was sent to {_listed([IPv4Address(one[16:20]) for one in again])} as well. Frames "
+                f"What came from {source} was sent to {where or 'the underlay'} as well. Frames "
                 "received from a VTEP are delivered locally only: its sender has seen to the others, and two nodes that pass "
                 "them on would send them round for ever."
             )
@@ -223,7 +226,7 @@ class VxlanTrial(Trial):
         """What `dropped()` says."""
         said = vtep.call("dropped")
         if type(said) is not int:
-            raise LearnerError(f"dropped() returned {said!r}; it must return a number")
+            raise LearnerError(f"dropped() returned {brief(said)}; it must return a number")
         return said
 
     # -- what is said about it
@@ -242,6 +245,12 @@ class VxlanTrial(Trial):
 
     def _clock(self) -> str:
         return f"t={self.now - self.start:g} s  "
+
+
+def brief(value: object) -> str:
+    """What some code returned, no longer than a message can hold."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def tcp(sport: int, dport: int, payload: bytes = b"", sequence: int = 0) -> bytes:
