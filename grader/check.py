@@ -69,6 +69,10 @@ class Subject(Protocol):
         """What its code has printed since this was last asked, as far as it is worth showing."""
         ...
 
+    def home(self) -> int:
+        """The process in which its code runs, by its number here. Raises LearnerError."""
+        ...
+
 
 class Transcript:
     """What was done, step by step, for people."""
@@ -111,6 +115,9 @@ class Trial:
     subject: Subject
     random: random.Random
     transcript: Transcript = field(default_factory=Transcript)
+
+    def end(self) -> None:
+        """The check is over, however it went: nothing of it may stay behind."""
 
 
 Run = TypeVar("Run", bound=Callable[..., None])
@@ -218,13 +225,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Lab:
-    """The facts of a lab, in one place."""
+    """The facts of a lab, in one place. `privileged`: its code is root, over network and mounts of its own."""
 
     number: str
     name: str
     class_name: str
     trial: Callable[[Subject, random.Random], Trial]
     steps: tuple[Step, ...]
+    privileged: bool = False
 
     @property
     def checks(self) -> list[Check]:
@@ -255,6 +263,8 @@ def run(lab: Lab, check: Check, subject: Subject, seed: int) -> Result:
         if not trial.transcript.went_wrong:
             trial.transcript.wrong("your code was asked, and could not answer")
         message = f"{error}{_RULE}{check.rule}"
+    finally:
+        trial.end()
     printed = subject.printed()
     if message and printed:
         trial.transcript.note(f"your code printed:\n{printed}")

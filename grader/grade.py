@@ -48,7 +48,7 @@ def grade_here(lab: Lab, cells: Sequence[Cell], seed: int) -> Report:
     """The same, in this sandbox."""
     if not any(cell.source.strip() for cell in cells):
         return refused(lab, seed, "there is no code in it")
-    with Jail(cells, lab.class_name) as jail:
+    with Jail(cells, lab.class_name, privileged=lab.privileged) as jail:
         return Report(lab.full_name, seed, [run(lab, check, jail, seed) for check in lab.checks])
 
 

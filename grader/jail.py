@@ -5,33 +5,22 @@ submission can lie about nothing but the frames that it sends, which is what it 
 """
 
 import json
+import os
+import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from grader import bubblewrap, processes
 from grader.check import Handle, LearnerError
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
 from podpath.datapath import Frames, never_returned
 from podpath.values import decode, encode, shown_call
 
-_HERE = Path(__file__).parent
-_PURE = (
-    "__init__.py",
-    "bench.py",
-    "configuration.py",
-    "datapath.py",
-    "errors.py",
-    "headers.py",
-    "layers.py",
-    "packets.py",
-    "values.py",
-)  # what learners may import there
 LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
 _BATCH = 256  # frames handed over in one message
@@ -57,8 +46,10 @@ class Jail:
     process; LearnerError says why, and the next `make` starts another. Use it as a context manager.
     """
 
-    def __init__(self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0) -> None:
-        self.cells, self.class_name = list(cells), class_name
+    def __init__(
+        self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0, privileged: bool = False
+    ) -> None:
+        self.cells, self.class_name, self.privileged = list(cells), class_name, privileged
         self.errors: list[str] = []  # what the cells raised, in words
         self._until = time.monotonic() + seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +66,9 @@ class Jail:
     def close(self) -> None:
         """Kill it. Twice is fine."""
         if self._process is not None:
+            if self.privileged:  # there, the first process could be made to outlive bubblewrap, by its own root
+                for first in processes.children(self._process.pid):
+                    os.kill(first.pid, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -107,6 +101,14 @@ class Jail:
         text, self._printed = self._printed, ""
         return text
 
+    def home(self) -> int:
+        self._ensure_started()
+        assert self._process is not None
+        try:
+            return processes.command_of(self._process.pid)
+        except ProcessLookupError:
+            raise LearnerError("its process ended") from None
+
     def _ensure_started(self) -> None:
         if self._broken:
             raise LearnerError(self._broken)
@@ -115,7 +117,7 @@ class Jail:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [*_bubblewrap(theirs.fileno())],
+                bubblewrap.command(theirs.fileno(), self.privileged),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -261,38 +263,3 @@ def _frames(value: Any) -> Frames:
 def _clean(text: object, length: int) -> str:
     """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:length])
-
-
-def _bubblewrap(fd: int) -> list[str]:
-    """The jail: an empty machine with Python in it, and with the pure part of podpath, all read-only."""
-    argv = [
-        "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-        "--cap-drop", "ALL", "--clearenv", "--hostname", "jail",
-        "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp",
-    ]  # fmt: skip
-    for name in ("bin", "lib", "lib32", "lib64"):
-        path = Path("/") / name
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), str(path)]
-        elif path.exists():
-            argv += ["--ro-bind", str(path), str(path)]
-    if not sys.base_prefix.startswith("/usr"):
-        argv += ["--ro-bind", sys.base_prefix, sys.base_prefix]
-    for name in _PURE:
-        argv += ["--ro-bind", str(_HERE.parent / "podpath" / name), f"/jail/podpath/{name}"]
-    argv += ["--ro-bind", str(_HERE / "jail_child.py"), "/jail/jail_child.py", "--remount-ro", "/"]
-    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    # -I would keep the script's own folder off the path; this is what it stands for, without that.
-    return [
-        *argv,
-        "--setenv",
-        "PYTHONDONTWRITEBYTECODE",
-        "1",
-        "--",
-        str(python),
-        "-E",
-        "-s",
-        "-S",
-        "/jail/jail_child.py",
-        str(fd),
-    ]

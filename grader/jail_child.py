@@ -27,7 +27,8 @@ LIMITS = {  # soft and hard alike
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_CPU: 120,
     resource.RLIMIT_FSIZE: 1 << 20,
-    resource.RLIMIT_NOFILE: 64,
+    resource.RLIMIT_NOFILE: 1024,
+    resource.RLIMIT_NPROC: 256,  # of a user; the kernel sets none to root itself
 }
 
 
