@@ -95,7 +95,7 @@ def test_it_sees_none_of_the_machines_files(path: str) -> None:
     assert answer(f"os.path.exists({path!r})") == "False"
 
 
-@pytest.mark.parametrize("path", ["/usr/x", "/jail/x", "/x", "/jail/podpath/packets.py"])
+@pytest.mark.parametrize("path", ["/usr/x", "/jail/x", "/x", "/jail/podpath/packets.py", "/proc/sys/kernel/panic"])
 def test_it_can_write_nowhere_that_lasts(path: str) -> None:
     assert "OSError" in answer(f"open({path!r}, 'w')") or "PermissionError" in answer(f"open({path!r}, 'w')")
 
