@@ -1,7 +1,8 @@
 """Step 3 of the router: from one link to the next, one hop older. RFC 1812, 5.2 and 5.3."""
 
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from grader.check import Handle, Step
 from grader.checks.router.datagram import DONT_FRAGMENT, MORE_FRAGMENTS, datagram, summed, with_checksum
@@ -209,6 +210,7 @@ def _not_for_us(t: RouterTrial, a: Station, packet: bytes) -> list[tuple[str, by
     "what belongs to one link, or to no host, is never forwarded, and never answered",
     1,
     "Never forward from or to 0/8, 127/8, 169.254/16, groups, or everybody; nor to the broadcast address of a link.",
+    "RT-15",
     "RT-31",
     "RT-32",
     "RT-57",
@@ -238,6 +240,21 @@ def never_forwarded(t: RouterTrial) -> None:
         _dropped(
             t, router, gateway, gateway.address, address, f"to {address}, the broadcast address of the link {port}"
         )
+    for mine in (0, 1):
+        _point_to_point(t, mine)
+
+
+def _point_to_point(t: RouterTrial, mine: int) -> None:
+    """A link with two addresses, of which each is a host's (RFC 3021); `mine` is the router's own."""
+    ports = t.links(2, lengths=(24, 31))
+    link = t.interfaces[ports[1]]
+    ends = link.address.network
+    t.interfaces[ports[1]] = replace(link, address=IPv4Interface((ends[mine], 31)))
+    a, b = t.station(ports[0], "A"), Station("B", ports[1], t.mac(), ends[1 - mine])
+    router = t.router()
+    t.meet(router, a, b)
+    _passes(t, router, a, a.address, b.address, b)
+    _passes(t, router, b, b.address, a.address, a)
 
 
 def _near_misses(t: RouterTrial) -> list[IPv4Address]:

@@ -154,6 +154,7 @@ def freed(hop: Station) -> str:
     "MRT-18",
 )
 def learns(t: RouterTrial) -> None:
+    t.begin_at(0.0)  # as good a time as any: `if heard_at:` is a mistake
     ports = t.links(3)
     here, there = ports[0], ports[1]
     a, b, c, d = t.station(here, "A"), t.station(there, "B"), t.station(there, "C"), t.station(there, "D")
@@ -179,6 +180,15 @@ def learns(t: RouterTrial) -> None:
         t.ask(d),
         [t.answer(d), t.forwarded(packet, d, ttl_matters=False)],
         "D asked for the router's address, and so told its own. A packet was waiting for that: it must leave now.",
+    )
+    f = t.station(there, "F")
+    t.arrive(router, there, t.tell(f), [])
+    reaches(
+        t,
+        router,
+        a,
+        f,
+        "F has told its MAC address, to the router, which had not asked. That is as good as an answer.",
     )
     e = t.station(there, "E")
     packet = t.packet(e.address, a.address)

@@ -30,13 +30,17 @@ class RouterTrial(Trial):
 
     # -- what takes part
 
-    def links(self, count: int = 3, mtus: Sequence[int] = ()) -> list[str]:
-        """Choose new interfaces for the router; the names of their ports. Their MTUs are 1500, or those given."""
+    def begin_at(self, now: float) -> None:
+        """Start the clock at another time than a random one. Before anything happens."""
+        self.start = self.now = now
+
+    def links(self, count: int = 3, mtus: Sequence[int] = (), lengths: Sequence[int] = ()) -> list[str]:
+        """Choose new interfaces for the router; the names of their ports. MTUs are 1500, prefixes of usual lengths."""
         stem = self.random.choice(["eth", "port", "lan", "ens", "if-", "p"])
         names = [f"{stem}{number}" for number in self.random.sample(range(100), count)]
         self.interfaces, self._networks, self._taken, self._met = {}, [], set(), {}
         for index, name in enumerate(names):
-            prefix = self.network(self.random.choice([20, 22, 23, 24, 25, 26, 27]))
+            prefix = self.network(lengths[index] if lengths else self.random.choice([20, 22, 23, 24, 25, 26, 27]))
             own = IPv4Interface((self._host(prefix), prefix.prefixlen))
             mtu = mtus[index] if index < len(mtus) else 1500
             self.interfaces[name] = Interface(self.mac(), own, mtu)
@@ -60,7 +64,7 @@ class RouterTrial(Trial):
     def _host(self, prefix: IPv4Network) -> IPv4Address:
         """An address of the prefix that nobody has yet."""
         while True:
-            found = prefix[self.random.randrange(1, prefix.num_addresses - 1)]
+            found = prefix[self.random.randrange(1, max(2, prefix.num_addresses - 1))]
             if found not in self._taken:
                 self._taken.add(found)
                 return found

@@ -1,7 +1,7 @@
 """Makes its dicts by length anew in each lookup.
 
 caught-by: lookup-speed
-says: make its table anew
+says: its table anew
 """
 
 import struct
