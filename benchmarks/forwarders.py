@@ -10,10 +10,15 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
+from load import STATIONS
+
 from podpath import attach, netns
+from podpath.configuration import Interface, Route
 from podpath.host import Host
+from podpath.packets import ETH_ARP, arp, ethernet
 
 LARGEST = 1 << 14  # bytes of a frame that are read, as in `podpath.live`
 
@@ -82,6 +87,25 @@ def live(bridge: Callable[..., Any]) -> Forwarder:
             signal.pause()
 
     return forward
+
+
+def routing(router: Callable[..., Any]) -> Callable[[list[str]], Any]:
+    """A router that knows both ends of the load, which answer no ARP and take its ports for each other."""
+
+    def made(ports: list[str]) -> Any:
+        (near_mac, near), (far_mac, far) = STATIONS
+        links = [IPv4Interface("192.0.2.1/30"), IPv4Interface("192.0.2.5/30")]
+        macs = [far_mac, near_mac]
+        interfaces = {p: Interface(mac, link) for p, mac, link in zip(ports, macs, links, strict=True)}
+        hosts = zip(ports, (near, far), strict=True)
+        routes = [Route(IPv4Network(address), port) for port, address in hosts]
+        one = router(interfaces, routes)
+        for port, (mac, address), own, link in zip(ports, STATIONS, macs, links, strict=True):
+            told = arp(2, mac, address, own, link.ip)
+            one.receive(port, ethernet(own, mac, ETH_ARP, told), time.monotonic())
+        return one
+
+    return made
 
 
 def scapy_bridge(node: Host, ports: list[str]) -> None:

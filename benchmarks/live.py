@@ -1,4 +1,4 @@
-"""How many frames per second the live bridge forwards, beside bare loops and beside scapy. Runs in a sandbox.
+"""How many frames per second the live bridge and router forward, beside bare loops and scapy. Runs in a sandbox.
 
 One cluster of two pods that nobody connects, and one load between them for all forwarders. Forwarder and load have a
 core each where there are two, so that neither starves the other. Rounds alternate.
@@ -7,30 +7,20 @@ core each where there are two, so that neither starves the other. Rounds alterna
 import importlib.util
 import os
 import sys
-from typing import Any
 
 from comparison import Comparison, Target
-from forwarders import Forwarder, bare_loop, bridge_in_loop, draining_loop, live, running, scapy_bridge
+from forwarders import Forwarder, bare_loop, bridge_in_loop, draining_loop, live, routing, running, scapy_bridge
 from load import Load
+from reference import reference
 from report import progress, write
 
-from grader import checks, solution
 from podpath import Cluster
 
 WHAT = "60-byte frames from pod to pod through the reference bridge of lab 02, attached live"
+ROUTED = "the same through the reference router of lab 03, attached live"
 ROUNDS = 11
 SECONDS = 0.3
 DEADLINE = 20.0  # until the first frame has passed a forwarder
-
-
-def reference_bridge() -> Any:
-    """The class in the solution cell of the exercise."""
-    lab = checks.find("02")
-    namespace: dict[str, Any] = {}
-    for cell in solution.read(solution.exercise(lab), lab):
-        if f"class {lab.class_name}" in cell.source:
-            exec(compile(cell.source, cell.label, "exec"), namespace)
-    return namespace[lab.class_name]
 
 
 def measure(forwarders: dict[str, Forwarder]) -> tuple[dict[str, list[float]], int]:
@@ -57,7 +47,7 @@ def measure(forwarders: dict[str, Forwarder]) -> tuple[dict[str, list[float]], i
 
 def main() -> None:
     has_scapy = importlib.util.find_spec("scapy") is not None
-    bridge = reference_bridge()
+    bridge, router = reference("02"), reference("03")
     against: list[tuple[str, str, Forwarder, Target | None]] = [
         ("live-bare", "a bare loop: epoll, recv, send", bare_loop, Target(0.9, "at least")),
         ("live-draining", "a bare loop that recvs and sends until nothing is left", draining_loop, None),
@@ -65,12 +55,18 @@ def main() -> None:
     ]
     if has_scapy:
         against.append(("live-scapy", "scapy's bridge_and_sniff", scapy_bridge, Target(50, "at least")))
-    rates, lost = measure({"podpath": live(bridge)} | {name: forwarder for name, _, forwarder, _ in against})
+    ours = {"podpath": live(bridge), "router": live(routing(router))}
+    rates, lost = measure(ours | {name: forwarder for name, _, forwarder, _ in against})
     note = f"{lost} frames were lost on the way" if lost else ""
     found = [
         Comparison(name, WHAT, other, "frames/s", rates["podpath"], rates[name], target, note)
         for name, other, _, target in against
     ]
+    bare = against[0][1]
+    least = Target(0.5, "at least")
+    found.append(
+        Comparison("live-router", ROUTED, bare, "packets/s", rates["router"], rates["live-bare"], least, note)
+    )
     write(found, [] if has_scapy else ["live-scapy: there is no scapy (.venv/bin/pip install scapy)"])
 
 

@@ -20,6 +20,7 @@ from podpath.packets import ETH_IPV4, UDP, ethernet, ipv4, mac, udp
 UNDER_WAY = 128  # frames
 AT_ONCE = 64
 GIVEN_UP = 0.5  # seconds without an arrival after which what is under way is taken for lost
+STATIONS = [(mac(f"0a:58:ff:00:00:0{n}"), IPv4Address(f"10.244.255.{n}")) for n in (1, 2)]  # who speaks, at each end
 PAYLOAD = bytes(18)  # with its headers, the smallest frame that Ethernet allows
 
 
@@ -77,7 +78,6 @@ class Load:
 
     def __init__(self, source: Host, destination: Host) -> None:
         self._ends = [_opened(host) for host in (source, destination)]
-        self._stations = [(mac(f"0a:58:ff:00:00:0{n}"), IPv4Address(f"10.244.255.{n}")) for n in (1, 2)]
         self.lost = 0
 
     def __enter__(self) -> Self:
@@ -120,7 +120,7 @@ class Load:
         return arrived / seconds
 
     def _frame(self, near: int, far: int) -> bytes:
-        (source, ip), (destination, other_ip) = self._stations[near], self._stations[far]
+        (source, ip), (destination, other_ip) = STATIONS[near], STATIONS[far]
         return ethernet(destination, source, ETH_IPV4, ipv4(ip, other_ip, UDP, udp(40000, 40001, PAYLOAD)))
 
 

@@ -23,7 +23,7 @@ from comparison import Comparison, Target, amount, number
 from podpath import sandbox
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("cluster", "live", "overlay", "checks")
+BENCHMARKS = ("cluster", "live", "overlay", "lookup", "checks")
 SANDBOXED = ("cluster", "live", "overlay")  # the others bring their own
 SECONDS = 300.0  # for one benchmark, before it is given up
 WIDTH = 118
