@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from grader import checks, solution
-from grader.check import run
-from grader.jail import Jail
+from grader.check import LearnerError, run
+from grader.jail import Cell, Jail
+from grader.subject import InProcess
 from podpath import Cluster, attach
 from podpath.path import Place, expected
 from podpath.routing import PORTS
@@ -33,6 +34,24 @@ def test_a_busy_machine_makes_no_lookup_slow_and_none_fast(program: str, fast: b
         with Jail(cells, LAB.class_name) as jail:
             result = run(LAB, LAB.check("lookup-speed"), jail, seed)
         assert result.passed is fast, str(result)
+
+
+def test_many_calls_at_once_answer_as_one_by_one_here_and_in_the_jail() -> None:
+    program = """class Router:
+    def double(self, number):
+        return number * 2 if number < 1000 else 1 // 0
+"""
+    names: dict[str, Any] = {}
+    exec(program, names)
+    with Jail([Cell("a cell", program)], "Router") as jail:
+        for subject in (jail, InProcess(names, "Router")):
+            handle = subject.make([])
+            assert handle.call_all("double", []) == []
+            assert handle.call_all("double", range(600)) == [handle.call("double", n) for n in range(600)]
+            with pytest.raises(LearnerError, match="ZeroDivisionError"):
+                handle.call_all("double", [1, 1000, 2])
+            with pytest.raises(LearnerError, match="no method doubel; it has double"):
+                handle.call_all("doubel", [1])
 
 
 def reference() -> Any:
