@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from podpath.values import decode, encode, shown_call
 
 LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
+_STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
 
 
@@ -54,6 +56,7 @@ class Jail:
         self._until = time.monotonic() + seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._turn = threading.Lock()  # on live interfaces several threads ask, and one is answered at a time
         self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
         self._printed = ""
 
@@ -134,24 +137,25 @@ class Jail:
 
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
-        assert self._channel is not None
-        left = min(seconds, self._until - time.monotonic())
-        if left <= 0:
-            self.close()
-            self._broken = "all its time was used up by then"
-            raise LearnerError(self._broken)
-        try:
-            reply = _exchange(self._channel, request, left)
-        except TimeoutError:
-            self.close()
-            raise LearnerError(never_returned(what, seconds)) from None
-        except (OSError, ValueError, RecursionError) as error:
-            self.close()
-            raise LearnerError(
-                f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
-            ) from None
-        self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
-        return reply
+        with self._turn:
+            if self._channel is None:
+                raise LearnerError(_STOPPED)
+            left = min(seconds, self._until - time.monotonic())
+            if left <= 0:
+                self.close()
+                self._broken = "all its time was used up by then"
+                raise LearnerError(self._broken)
+            try:
+                reply = _exchange(self._channel, request, left)
+            except TimeoutError:
+                self.close()
+                raise LearnerError(never_returned(what, seconds)) from None
+            except (OSError, ValueError, RecursionError) as error:
+                self.close()
+                said = f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
+                raise LearnerError(said) from None
+            self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+            return reply
 
     def _raise_if_error(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
@@ -181,7 +185,7 @@ class _Remote(Guarded):
 
     def _raise_if_stopped(self) -> None:
         if self._jail._process is not self._process:
-            raise LearnerError("it had been stopped before")
+            raise LearnerError(_STOPPED)
 
     def _ask(self, what: str, **request: Any) -> dict[str, Any]:
         self._raise_if_stopped()

@@ -135,6 +135,7 @@ class InProcess:
     def __init__(self, names: Mapping[str, Any], class_name: str) -> None:
         self._names, self._class_name = names, class_name
         self._output = _Capped()
+        self._turn = threading.Lock()  # on live interfaces several threads ask; there is one stdout
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
         made = self._call(missing_class(self._class_name), self._class_name, args, kwargs, lambda made: made)
@@ -180,7 +181,8 @@ class InProcess:
 
     @contextlib.contextmanager
     def _running(self, call: str) -> Iterator[None]:
-        with contextlib.redirect_stdout(self._output), contextlib.redirect_stderr(self._output), time_limit(call):
+        shown = contextlib.redirect_stdout(self._output), contextlib.redirect_stderr(self._output)
+        with self._turn, shown[0], shown[1], time_limit(call):
             yield
 
 

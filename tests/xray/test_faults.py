@@ -8,7 +8,7 @@ BLOCK = 10  # faults per test
 
 
 @pytest.mark.sandboxed
-@pytest.mark.parametrize("first", range(0, 50, BLOCK))
+@pytest.mark.parametrize("first", range(0, 40, BLOCK))
 @pytest.mark.parametrize("kind", FAULTS)
 def test_the_place_of_a_fault_is_named(kind: str, first: int) -> None:
     told = [find(kind, seed) for seed in range(first, first + BLOCK)]

@@ -2,17 +2,15 @@
 
 import contextlib
 import re
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from grader.check import Failed, Handle, LearnerError, Step
+from grader.check import Failed, LearnerError, Step
 from grader.checks.router.trial import RouterTrial
 from grader.live import where_it_died
 from podpath.cluster import Cluster
 from podpath.configuration import Route
-from podpath.datapath import Frames
 from podpath.host import Host
 from podpath.live import Attachment, attach
 from podpath.players import Player
@@ -98,21 +96,6 @@ def _ping(t: RouterTrial, attachments: Sequence[Attachment], source: Host, to: s
 # -- the routers
 
 
-class _InTurn:
-    """One of several datapaths of which only one is asked at a time: all are in one process, which is asked by one."""
-
-    def __init__(self, handle: Handle, turn: threading.Lock) -> None:
-        self._handle, self._turn = handle, turn
-
-    def receive(self, port: str, frame: bytes, now: float) -> Frames:
-        with self._turn:
-            return self._handle.receive(port, frame, now)
-
-    def tick(self, now: float) -> Frames:
-        with self._turn:
-            return self._handle.tick(now)
-
-
 @contextlib.contextmanager
 def _cluster(t: RouterTrial, players: list[Player]) -> Iterator[Cluster]:
     names = [[name] for name in t.random.sample(_NAMES, len(players))]
@@ -123,7 +106,6 @@ def _cluster(t: RouterTrial, players: list[Player]) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def _attached(t: RouterTrial, cluster: Cluster) -> Iterator[list[Attachment]]:
     """The learner's routers on all nodes that are not the kernel's; without a default route."""
-    turn = threading.Lock()
     with contextlib.ExitStack() as stack:
         attachments = []
         for node in cluster.nodes:
@@ -134,8 +116,7 @@ def _attached(t: RouterTrial, cluster: Cluster) -> Iterator[list[Attachment]]:
             known = [route for route in routes if route.prefix.prefixlen > 0]
             handle = t.subject.make(list(interfaces), interfaces, known)
             t.transcript.say(f"{node.name}: your Router, with {_words(known)}")
-            datapath = _InTurn(handle, turn)
-            attachments.append(stack.enter_context(attach(datapath, node, PORTS, announce=lambda _: None)))
+            attachments.append(stack.enter_context(attach(handle, node, PORTS, announce=lambda _: None)))
         yield attachments
 
 
