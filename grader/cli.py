@@ -61,9 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     examine = commands.add_parser("doctor", help="what this machine has, what it lacks, and what to do")
     examine.set_defaults(run=_doctor)
 
-    bench = commands.add_parser("bench", help="measure speed, as ratios of two things run side by side")
-    bench.add_argument("--json", action="store_true")
-    bench.set_defaults(run=_bench)
+    bench = commands.add_parser("bench", help="measure speed, as ratios of two things side by side", add_help=False)
+    bench.set_defaults(run=_bench, takes_rest=True)
 
     python = commands.add_parser("python", help="run a Python script in a sandbox", add_help=False)
     python.set_defaults(run=_python, takes_rest=True)
@@ -216,7 +215,7 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    _execute([sys.executable, str(TOP / "benchmarks/run.py"), *(["--json"] if arguments.json else [])])
+    _execute([sys.executable, str(TOP / "benchmarks/run.py"), *arguments.rest])
 
 
 def _python(arguments: argparse.Namespace) -> int:
