@@ -1,8 +1,9 @@
-"""What live checks of all labs share: what is said when a packet did not arrive."""
+"""What live checks of all labs share: what is said when a packet did not arrive, or the learner's code failed."""
 
-from grader.check import Transcript
+from grader.check import LearnerError, Transcript
 from podpath.cluster import Cluster
 from podpath.host import Host
+from podpath.live import Attachment
 from podpath.xrays import xray
 
 
@@ -18,3 +19,11 @@ def where_it_died(transcript: Transcript, cluster: Cluster, source: Host, destin
         places = [str(place) for place in journey.path]
         transcript.note(f"the x-ray saw it at: {', '.join(places)}")
     return f" The x-ray: {seen.died_at}."
+
+
+def raise_failures(transcript: Transcript, *attachments: Attachment) -> None:
+    """What the learner's code raised while frames crossed it is what the learner should read first."""
+    for failure in (failure for one in attachments for failure in one.failures):
+        transcript.wrong(str(failure).splitlines()[0])
+        cause = failure.cause
+        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)

@@ -5,9 +5,9 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from grader.check import Failed, LearnerError, Step
+from grader.check import Failed, Step
 from grader.checks.bridge.trial import EXPERIMENTAL, BridgeTrial
-from grader.live import where_it_died
+from grader.live import raise_failures, where_it_died
 from podpath.cluster import Cluster
 from podpath.live import Attachment, attach
 from podpath.packets import BROADCAST, ethernet, mac, mac_text
@@ -40,7 +40,7 @@ def pods_ping(t: BridgeTrial) -> None:
             reached = cluster.reachability(hosts, deadline=0.3)
             while reached.missing and not attachment.failures and time.monotonic() < until:
                 reached = cluster.reachability(hosts, deadline=0.3)
-            _raise_failures(t, attachment)
+            raise_failures(t.transcript, attachment)
             if reached.missing:
                 t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
                 t.transcript.note(str(reached))
@@ -66,13 +66,13 @@ def third_pods_see_nothing(t: BridgeTrial) -> None:
         try:
             _settle(t, tap, cluster, "your bridge", attachment)
         finally:
-            _raise_failures(t, attachment)
+            raise_failures(t.transcript, attachment)
         a, b = (b"\x0a\x58\xfe" + t.random.randbytes(3) for _ in range(2))
         first, *rest = (_numbered(b if n else a, a if n else b, n, t) for n in range(21))
         tap.send(receiver, first)
         seen = tap.collect(_reached(first, {sender, *others}), DEADLINE)
         reached = {s.host for s in seen if s.frame == first}
-        _raise_failures(t, attachment)
+        raise_failures(t.transcript, attachment)
         if reached != {sender, *others}:
             t.transcript.wrong(
                 f"{receiver} -> {sender}, not known yet: reaches {', '.join(sorted(reached)) or 'nobody'}"
@@ -86,7 +86,7 @@ def third_pods_see_nothing(t: BridgeTrial) -> None:
         last = _numbered(BROADCAST, a, 99, t)
         tap.send(sender, last)  # what was sent before it has arrived when this one has
         seen = tap.collect(_reached(last, {receiver, *others}), DEADLINE)
-        _raise_failures(t, attachment)
+        raise_failures(t.transcript, attachment)
         _judge_private(t, seen, rest, sender, receiver)
 
 
@@ -120,7 +120,7 @@ def as_the_kernel(t: BridgeTrial) -> None:
         try:
             yours = _replay(t, cluster, trace, "your bridge", attachment)
         finally:
-            _raise_failures(t, attachment)
+            raise_failures(t.transcript, attachment)
     for number, ((sender, frame), kernel, own) in enumerate(zip(trace, kernels, yours, strict=True), start=1):
         event = f"frame {number}, {mac_text(frame[6:12])} -> {mac_text(frame[:6])} from {sender}"
         if kernel != own:
@@ -227,11 +227,3 @@ def _attached(t: BridgeTrial, cluster: Cluster) -> Iterator[Attachment]:
     )
     with attach(datapath, node, announce=lambda _: None) as attachment:
         yield attachment
-
-
-def _raise_failures(t: BridgeTrial, attachment: Attachment) -> None:
-    """What the learner's code raised while frames crossed it is what the learner should read first."""
-    for failure in attachment.failures:
-        t.transcript.wrong(str(failure).splitlines()[0])
-        cause = failure.cause
-        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
-from grader.check import Failed, LearnerError, Step
+from grader.check import Failed, Step
 from grader.checks.packets.trial import PacketsTrial
 from grader.checks.packets.wire import arp_frame, ethernet_frame, ipv4_packet, udp_datagram
 from grader.checks.packets.words import count, shown
+from grader.live import raise_failures
 from podpath import netns
 from podpath.cluster import Cluster
 from podpath.headers import Arp, Ethernet, Ipv4, Udp
@@ -60,7 +61,7 @@ def ping_gets_past_arp(t: PacketsTrial) -> None:
             seen = tap.collect(_until(attachment, lambda seen: bool(_echoes(seen, mine))), DEADLINE)
             seen += tap.collect(_until(attachment, lambda more: len(_asking(seen + more, silent)) > 0), DEADLINE)
             neighbours = {str(one): _neighbour(pod, one) for one in (mine, silent)}
-        _raise_failures(t, attachment)
+        raise_failures(t.transcript, attachment)
         _judge_ping(t, pod, seen, (mine, silent), answering, neighbours)
 
 
@@ -262,11 +263,3 @@ def wait_for_cable(tap: Tap, node: Host, pod: Host) -> None:
 def _until(attachment: Attachment, condition: Callable[[list[Seen]], bool]) -> Callable[[list[Seen]], bool]:
     """There is nothing to wait for once the learner's code has failed."""
     return lambda seen: bool(attachment.failures) or condition(seen)
-
-
-def _raise_failures(t: PacketsTrial, attachment: Attachment) -> None:
-    """What the learner's code raised while frames came in is what the learner should read first."""
-    for failure in attachment.failures:
-        t.transcript.wrong(str(failure).splitlines()[0])
-        cause = failure.cause
-        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from grader.check import Failed, LearnerError, Step
+from grader.check import Failed, Step
 from grader.checks.router.trial import RouterTrial
-from grader.live import where_it_died
+from grader.live import raise_failures, where_it_died
 from podpath.cluster import Cluster
 from podpath.configuration import Route
 from podpath.host import Host
@@ -42,7 +42,7 @@ def pods_ping(t: RouterTrial) -> None:
             reached = cluster.reachability(deadline=0.3)
             while reached.missing and time.monotonic() < until and not _failures(attachments):
                 reached = cluster.reachability(deadline=0.3)
-            _raise_failures(t, attachments)
+            raise_failures(t.transcript, *attachments)
             if reached.missing:
                 t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
                 source, destination = reached.missing[0]
@@ -84,7 +84,7 @@ def _ping(t: RouterTrial, attachments: Sequence[Attachment], source: Host, to: s
     said = ""
     while time.monotonic() < until:
         said = str(source.cmd(command))
-        _raise_failures(t, attachments)
+        raise_failures(t.transcript, *attachments)
         if wanted in said:
             t.transcript.say(f"{source.name}: {command}: {wanted}")
             return
@@ -126,11 +126,3 @@ def _words(routes: Sequence[Route]) -> str:
 
 def _failures(attachments: Sequence[Attachment]) -> bool:
     return any(one.failures for one in attachments)
-
-
-def _raise_failures(t: RouterTrial, attachments: Sequence[Attachment]) -> None:
-    """What the learner's code raised while packets crossed it is what the learner should read first."""
-    for failure in (failure for one in attachments for failure in one.failures):
-        t.transcript.wrong(str(failure).splitlines()[0])
-        cause = failure.cause
-        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from grader.check import Failed, Handle, LearnerError, Step
+from grader.check import Failed, Handle, Step
 from grader.checks.vxlan.outer import HEADERS, Tunnel, fault, told
 from grader.checks.vxlan.trial import OVERLAY, UNDERLAY, VxlanTrial, tcp
-from grader.live import where_it_died
+from grader.live import raise_failures, where_it_died
 from podpath.cluster import Cluster, ClusterError
 from podpath.host import Host
 from podpath.live import Attachment, attach
@@ -57,7 +57,7 @@ def _all_ping(t: VxlanTrial, cluster: Cluster, attachment: Attachment) -> None:
     reached = cluster.reachability(deadline=0.3)
     while reached.missing and not attachment.failures and time.monotonic() < until:
         reached = cluster.reachability(deadline=0.3)
-    _raise_failures(t, attachment)
+    raise_failures(t.transcript, attachment)
     if reached.missing:
         t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
         source, destination = reached.missing[0]
@@ -70,7 +70,7 @@ def _large(t: VxlanTrial, cluster: Cluster, attachment: Attachment, source: Host
     """The largest packet that fits, in a frame of its own."""
     size = 1500 - OVERLAY_HEADERS - 28
     said = source.cmd(f"ping -c 3 -i 0.2 -W 1 -M do -s {size} {destination.ip}")
-    _raise_failures(t, attachment)
+    raise_failures(t.transcript, attachment)
     event = f"{source.name} pings {destination.name} with {size} bytes of data: packets of 1450 bytes"
     if "bytes from" not in said:
         t.transcript.wrong(f"{event}: no answer")
@@ -88,7 +88,7 @@ def _page(t: VxlanTrial, cluster: Cluster, attachment: Attachment, source: Host,
         came = cluster.curl(source, f"http://{destination.ip}", 3 * DEADLINE)
     except ClusterError:
         came = ""
-    _raise_failures(t, attachment)
+    raise_failures(t.transcript, attachment)
     if came != text:
         t.transcript.wrong(f"{event}: {len(came)} bytes came, or not these")
         raise Failed(f"Pings pass, but a page does not: {source.name} did not get it from {destination.name}.")
@@ -198,11 +198,3 @@ def _attached(t: VxlanTrial, cluster: Cluster, own: Host, other: Host) -> Iterat
             vtep.call("add", station, far)
     with attach(vtep, own, [OVERLAY, UNDERLAY], announce=lambda _: None) as attachment:
         yield attachment
-
-
-def _raise_failures(t: VxlanTrial, attachment: Attachment) -> None:
-    """What the learner's code raised while frames crossed it is what the learner should read first."""
-    for failure in attachment.failures:
-        t.transcript.wrong(str(failure).splitlines()[0])
-        cause = failure.cause
-        raise LearnerError(str(cause) if isinstance(cause, LearnerError) else failure.error)
