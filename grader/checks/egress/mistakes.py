@@ -1,0 +1,111 @@
+"""What is said of a packet that came out wrong: which part of it, and the usual mistake behind that. Pure."""
+
+import struct
+
+from grader.checks.egress.parts import NAMES, Part, differing
+from podpath.datapath import Frames
+from podpath.packets import TCP, UDP, checksum, describe, hexdump
+
+OTHER = {"inside": "outside", "outside": "inside"}
+
+
+def shown(frame: bytes) -> str:
+    """A frame in words, without its MAC addresses, which say little here."""
+    if len(frame) < 14:
+        return describe(frame)
+    return describe(frame).split(", ", 1)[1]
+
+
+def went(sent: Frames) -> str:
+    """Where frames went."""
+    if not sent:
+        return "dropped"
+    return "; ".join(f"out of {port}: {shown(frame)}" for port, frame in sent[:3]) + ("; ..." if sent[3:] else "")
+
+
+def explained(arrived: bytes, wanted: Frames, sent: Frames) -> str:
+    """One or two sentences on how what was sent is not what was wanted, of which there is one frame, or none."""
+    if not wanted:
+        return f"This had to be dropped, and was sent {went(sent)}."
+    ((port, frame),) = wanted
+    if not sent:
+        return f"It was dropped. It had to leave by {port}."
+    if len(sent) > 1:
+        return f"{len(sent)} frames were sent where one was to be: {went(sent)}."
+    ((other, got),) = sent
+    if other != port:
+        return f"It was sent out of {other}, and had to leave by {port}."
+    return _changed(arrived, frame, got)
+
+
+def marked(wanted: bytes, got: bytes) -> str:
+    """A hex dump of what was sent, with the bytes marked that are not as wanted."""
+    places = [i for i, byte in enumerate(got) if i >= len(wanted) or byte != wanted[i]]
+    return hexdump(got[:112], places)
+
+
+def _changed(arrived: bytes, wanted: bytes, got: bytes) -> str:
+    wrong = differing(wanted, got)
+    said = "; ".join(f"the {a.name} is {b.text} and must be {a.text}" for a, b in wrong[:4] if a.name != "payload")
+    if len(wrong) > 4:
+        said += "; and more"
+    if len(wanted) != len(got):
+        return f"The frame has {len(got)} bytes and must have {len(wanted)}: nothing is cut off and nothing added."
+    if got == arrived:
+        return f"It was sent on unchanged: {said}."
+    names = {a.name for a, _ in wrong}
+    habit = _habit(names, arrived, wanted, got, wrong)
+    return (said[:1].upper() + said[1:] + "." if said else "The payload was changed.") + (f" {habit}" if habit else "")
+
+
+def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: list[tuple[Part, Part]]) -> str:
+    """The mistake that usually makes a packet look like this."""
+    if wanted == arrived:
+        return "This packet is not yours to change."
+    if names & {"destination MAC", "source MAC"}:
+        if wanted[:12] == arrived[6:12] + arrived[:6]:
+            return "What turns round goes back to the node: swap its two MAC addresses."
+        return "A bump in the wire changes no MAC address."
+    if "IPv4 TTL" in names:
+        return "A bump in the wire is no hop: the node has already taken one off the TTL."
+    if names & {"source address", "destination address"}:
+        return ""
+    for part, other in wrong:
+        if part.name.endswith("checksum"):
+            return _checksum(part, other, arrived, wanted)
+    return ""
+
+
+def _checksum(part: Part, other: Part, arrived: bytes, wanted: bytes) -> str:
+    before = arrived[part.start : part.end] == bytes.fromhex(other.text[2:])
+    if part.name == "IPv4 header checksum":
+        return "The address changed and the header checksum did not follow." if before else ""
+    if part.name.startswith("quoted IPv4"):
+        return "The quoted packet has a header of its own, with a checksum of its own."
+    if part.text == "0x0000" and part.name.endswith("UDP checksum"):
+        return "A UDP checksum of 0 means that the sender has computed none. Leave it 0."
+    if part.text == "0xffff" and other.text == "0x0000":
+        return "A UDP checksum that comes out as 0 is sent as ffff: 0 would say that there is none."
+    if part.name == "ICMP checksum":
+        return "The ICMP checksum covers all of the ICMP message (the identifier; of an error, what it quotes)."
+    if part.name.startswith("quoted"):
+        return "The checksum of the quoted packet covers the addresses and ports that you have just put back."
+    if before:
+        return "The checksums of TCP and UDP cover the addresses as well (the pseudo-header), not only the ports."
+    if _anew(wanted) == other.text:
+        return (
+            "You have computed the checksum anew. The packet was damaged, and now nobody can tell: mend a checksum by "
+            "the difference only (RFC 1624)."
+        )
+    return f"It covers the addresses and the ports; {other.text} does not fit both."
+
+
+def _anew(frame: bytes) -> str:
+    """The transport checksum of a frame as it would be if computed from scratch; of TCP and UDP only."""
+    size, protocol = (frame[14] & 15) * 4, frame[23]
+    if protocol not in NAMES or protocol not in (TCP, UDP):
+        return ""
+    body = frame[14 + size : 14 + struct.unpack_from("!H", frame, 16)[0]]
+    at = 16 if protocol == TCP else 6
+    pseudo = frame[26:34] + struct.pack("!BBH", 0, protocol, len(body))
+    return f"0x{checksum(pseudo + body[:at] + bytes(2) + body[at + 2 :]) or 0xFFFF:04x}"

@@ -1,0 +1,210 @@
+"""What the checks of the NAT are written in: pods, servers and a node, what they send, and what must come of it."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from grader.check import Failed, Handle, LearnerError, Trial
+from grader.checks.egress.mistakes import OTHER, explained, marked, shown, went
+from grader.checks.egress.wire import ACK, ECHO, Datagram
+from podpath.datapath import Frames
+from podpath.packets import ETH_IPV4, ICMP, TCP, UDP, ethernet
+
+INSIDE, OUTSIDE = "inside", "outside"
+DEFAULT_PORTS = range(32768, 61000)
+PROTOCOLS = (TCP, UDP, ICMP)
+_DOCUMENTATION = [IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]  # RFC 5737
+
+
+@dataclass
+class EgressTrial(Trial):
+    """A trial in which time passes: a node with its address, a cluster's network, and a world outside."""
+
+    def __post_init__(self) -> None:
+        self.start = self.now = float(self.random.randrange(1000, 1_000_000))
+        self.cluster = self._network(10, self.random.randrange(14, 21))
+        self.nodes = self._network(172, 24)
+        self.node, self.gateway = (bytes([2]) + self.random.randbytes(5) for _ in range(2))
+        self._given: set[IPv4Address] = set()
+        self._ports_given: set[int] = set()
+        self.public = self.address(self.nodes)
+        self.ports = DEFAULT_PORTS
+
+    def _network(self, first: int, length: int) -> IPv4Network:
+        second = self.random.randrange(16, 32) if first == 172 else self.random.randrange(1, 255)
+        address = bytes([first, second]) + self.random.randbytes(2)
+        return IPv4Network((address, length), strict=False)
+
+    # -- what takes part
+
+    def nat(self, ports: range | None = None, exempt: Sequence[IPv4Network] | None = None) -> Handle:
+        """A new NAT of the learner's. By default the nodes' network is exempt, and the ports are Linux's."""
+        exempt = [self.nodes] if exempt is None else list(exempt)
+        self.ports = ports or DEFAULT_PORTS
+        further = [] if ports is None else [ports]
+        extra: dict[str, Any] = {"exempt": exempt} if exempt else {}
+        told = [str(self.public), str(self.cluster), *map(repr, further)]
+        told += [f"{key}=[{', '.join(map(str, value))}]" for key, value in extra.items()]
+        with self.transcript.step(f"EgressNat({', '.join(told)})"):
+            made = self.subject.make([INSIDE, OUTSIDE], self.public, self.cluster, *further, **extra)
+        self.transcript.note(f"t={self.now - self.start:g} s is now={self.now!r}")
+        return made
+
+    def address(self, network: IPv4Network) -> IPv4Address:
+        """An address of a network that nobody has been given yet."""
+        while True:
+            found = network[self.random.randrange(1, network.num_addresses - 1)]
+            if found not in self._given:
+                self._given.add(found)
+                return found
+
+    def pod(self) -> IPv4Address:
+        """Another pod."""
+        return self.address(self.cluster)
+
+    def server(self) -> IPv4Address:
+        """Another host outside."""
+        return self.address(self.random.choice(_DOCUMENTATION))
+
+    def port(self) -> int:
+        """A port that a program may have, each once."""
+        while True:
+            found = self.random.randrange(1024, 65536)
+            if found not in self._ports_given:
+                self._ports_given.add(found)
+                return found
+
+    def datagram(
+        self,
+        protocol: int,
+        source: IPv4Address,
+        sport: int,
+        destination: IPv4Address,
+        dport: int,
+        flags: int = ACK,
+        **other: Any,
+    ) -> Datagram:
+        """A packet with a random payload. For an echo, whose other end has no port, `dport` stands for nothing."""
+        fresh: dict[str, Any] = {
+            "payload": self.random.randbytes(self.random.randrange(60)),
+            "numbers": (self.random.getrandbits(32), self.random.getrandbits(32)),
+            "ident": self.random.getrandbits(16),
+            "ttl": self.random.randrange(2, 255),
+        }
+        return Datagram(protocol, source, sport, destination, dport, flags=flags, **(fresh | other))
+
+    def flow(self, protocol: int, pod: IPv4Address | None = None, sport: int | None = None, **other: Any) -> Datagram:
+        """The first packet of a pod to a server that nobody has spoken to."""
+        server, dport = self.server(), self.random.choice([53, 80, 123, 443, self.port()])
+        given = {"kind": ECHO} | other
+        return self.datagram(protocol, pod or self.pod(), sport or self.port(), server, dport, **given)
+
+    # -- what happens
+
+    def outward(self, packet: bytes, padding: bytes = b"") -> bytes:
+        """A packet as the node sends it to its gateway."""
+        return ethernet(self.gateway, self.node, ETH_IPV4, packet + padding)
+
+    def inward(self, packet: bytes, padding: bytes = b"") -> bytes:
+        """A packet as the gateway sends it to the node."""
+        return ethernet(self.node, self.gateway, ETH_IPV4, packet + padding)
+
+    def wait(self, seconds: float, *nats: Handle) -> None:
+        """Time passes, with its ticks."""
+        with self.transcript.step(f"{self.clock()}{seconds:g} s pass"):
+            for nat in nats:
+                at, end = self.now, self.now + seconds
+                while at < end:  # in pieces: one call of many ticks may take no longer than any other
+                    following = min(at + 300, end)
+                    if sent := nat.ticks(at, following):
+                        raise Failed(f"tick() sent {went(sent)}: a NAT has nothing to say of its own accord.")
+                    at = following
+        self.now += seconds
+
+    def leaves(
+        self, nat: Handle, packet: Datagram, port: int | None = None, among: Container[int] | None = None, why: str = ""
+    ) -> int:
+        """A pod's packet goes out and must be translated: to `port`, or to any port (of `among`). Which it was.
+
+        `why` is the message when the port is another one.
+        """
+        frame = self.outward(packet.packet())
+        sent = self.ask(nat, INSIDE, frame)
+        got = _public_port(sent, packet.protocol)
+        chosen = got if port is None or got is None else port
+        wanted = self.outward(packet.sent_by(self.public, packet.sport if chosen is None else chosen).packet())
+        if got is not None and ((port is not None and got != port) or (among is not None and got not in among)):
+            self.transcript.wrong(f"{self.event(INSIDE, frame)}: {went(sent)}")
+            raise Failed(why.format(got=got) or f"The source port became {got}, and must be {port}.")
+        self.judge(INSIDE, frame, sent, [(OUTSIDE, wanted)])
+        return packet.sport if chosen is None else chosen
+
+    def returns(self, nat: Handle, packet: Datagram, pod: IPv4Address, port: int, why: str = "") -> None:
+        """What comes to the public address must go in to this pod and port."""
+        wanted = self.inward(packet.sent_to(pod, port).packet())
+        self.turns(nat, OUTSIDE, self.inward(packet.packet()), INSIDE, wanted, why)
+
+    def turns_in(self, nat: Handle, answer: Datagram, asked: Datagram, why: str) -> None:
+        """An answer must go in to who asked. `why` is the message if it goes nowhere; else the bytes are explained."""
+        frame = self.inward(answer.packet())
+        wanted = self.inward(answer.sent_to(asked.source, asked.sport).packet())
+        sent = self.ask(nat, OUTSIDE, frame)
+        self.judge(OUTSIDE, frame, sent, [(INSIDE, wanted)], why if sent in ([], [(INSIDE, frame)]) else "")
+
+    def passes(self, nat: Handle, port: str, frame: bytes, why: str = "") -> None:
+        """A frame goes through untouched."""
+        self.turns(nat, port, frame, OTHER[port], frame, why)
+
+    def turns(self, nat: Handle, port: str, frame: bytes, to: str, wanted: bytes, why: str = "") -> None:
+        """A frame arrives, and must leave by `to` as `wanted`."""
+        self.judge(port, frame, self.ask(nat, port, frame), [(to, wanted)], why)
+
+    def stopped(self, nat: Handle, port: str, frame: bytes, why: str) -> None:
+        """A frame is dropped."""
+        self.judge(port, frame, self.ask(nat, port, frame), [], why)
+
+    def kept_out(self, nat: Handle, frame: bytes, why: str) -> None:
+        """A frame from outside is nothing to any pod: it is dropped, or handed to the node as it came."""
+        sent = self.ask(nat, OUTSIDE, frame)
+        self.judge(OUTSIDE, frame, sent, [(INSIDE, frame)] if sent == [(INSIDE, frame)] else [], why)
+
+    def ask(self, nat: Handle, port: str, frame: bytes) -> Frames:
+        """What the NAT sends for a frame."""
+        try:
+            return nat.receive(port, frame, self.now)
+        except LearnerError:
+            self.transcript.wrong(f"{self.event(port, frame)}: your code failed")
+            raise
+
+    def judge(self, port: str, frame: bytes, sent: Frames, wanted: Frames, why: str = "") -> None:
+        """Whether exactly what was wanted was sent. `why` is the message if not; without it, the bytes are explained."""
+        if sent == wanted:
+            same = bool(wanted) and wanted[0][1] == frame
+            became = "passes untouched" if same else went(sent)
+            self.transcript.say(f"{self.event(port, frame)}: {became}")
+            return
+        self.transcript.wrong(f"{self.event(port, frame)}: {went(sent)}")
+        if len(wanted) == 1:
+            self.transcript.note(f"must be {went(wanted)}")
+            if [to for to, _ in sent] == [to for to, _ in wanted]:
+                self.transcript.note(f"what was sent:\n{marked(wanted[0][1], sent[0][1])}")
+        raise Failed(why.format(got=went(sent)) if why else explained(frame, wanted, sent))
+
+    def event(self, port: str, frame: bytes) -> str:
+        """What arrives, in words."""
+        return f"{self.clock()}{shown(frame)} arrives {'from ' + port}"
+
+    def clock(self) -> str:
+        """The time, as a transcript says it."""
+        return f"t={self.now - self.start:g} s  "
+
+
+def _public_port(sent: Frames, protocol: int) -> int | None:
+    """The source port, or identifier, of the only frame that was sent, if there is one."""
+    if len(sent) != 1 or len(sent[0][1]) < 34:
+        return None
+    frame = sent[0][1]
+    at = 14 + (frame[14] & 15) * 4 + (4 if protocol == ICMP else 0)
+    return int.from_bytes(frame[at : at + 2], "big") if len(frame) >= at + 2 else None
+
