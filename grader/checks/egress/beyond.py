@@ -1,11 +1,13 @@
 """Step 5 of the NAT: errors, hairpins, fragments. RFC 5508, 4 (REQ-3 to REQ-5); RFC 4787, REQ-9, REQ-12 and REQ-14."""
 
+import itertools
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
 from grader.checks.egress.wire import ACK, SYN, Datagram, Trouble
+from podpath.datapath import Frames
 from podpath.packets import ETH_IPV4, TCP, UDP, ethernet
 
 STEP = Step("Step 5: errors, hairpins, fragments")
@@ -35,16 +37,16 @@ _ERROR = (
 def error_in(t: EgressTrial) -> None:
     nat = t.nat()
     for protocol in t.random.sample(PROTOCOLS, 3):
-        packet, router = _translated(t, nat, protocol)
-        public, packet = packet
-        for source in (router, t.address(t.nodes), packet.destination):
-            for quote in (28, 1000):
-                kind, code = t.random.choice([(3, 0), (3, 1), (3, 3), (3, 4), (11, 0), (12, 0)])
-                error = _about(t, public, kind, code, source, t.public, quote)
-                inside = replace(error, destination=packet.source, quoted=_quoted(packet, quote))
-                t.turns(nat, OUTSIDE, t.inward(error.packet(), bytes(4)), INSIDE, t.inward(inside.packet(), bytes(4)))
+        (public, packet), router = _translated(t, nat, protocol)
+        ends = "Errors end no flow, or anybody could end it: this must go in. It was {got}."
+        for source, quote in itertools.product((router, t.address(t.nodes), packet.destination), (28, 1000)):
+            kind, code = t.random.choice([(3, 0), (3, 1), (3, 3), (3, 4), (11, 0), (12, 0)])
+            error = _about(t, public, kind, code, source, t.public, quote)
+            inside = replace(error, destination=packet.source, quoted=_quoted(packet, quote))
+            t.turns(nat, OUTSIDE, t.inward(error.packet(), bytes(4)), INSIDE, t.inward(inside.packet(), bytes(4)))
+            t.turns_in(nat, public.answer(), packet, ends)
         _not_believed(t, nat, public, router)
-        t.returns(nat, public.answer(), packet.source, packet.sport, "Errors end no flow: this must go in. It was {got}.")
+        t.turns_in(nat, public.answer(), packet, "That flow goes on: this must go in. It was {got}.")
     _refreshes_nothing(t)
     _vector(t)
 
@@ -82,7 +84,9 @@ def _not_believed(t: EgressTrial, nat: Handle, public: Datagram, router: IPv4Add
     """Errors that are damaged, or about nothing that a pod has sent."""
     fine = _about(t, public, 3, 3, router, t.public, 28)
     damaged = replace(fine, damage=t.random.randrange(1, 0xFFFF))
-    t.stopped(nat, OUTSIDE, t.inward(damaged.packet()), "Its ICMP checksum is wrong, so it must be dropped. It was {got}.")
+    t.stopped(
+        nat, OUTSIDE, t.inward(damaged.packet()), "Its ICMP checksum is wrong, so it must be dropped. It was {got}."
+    )
     spoilt = bytearray(fine.quoted)
     spoilt[8] ^= 1 << t.random.randrange(8)
     wrong = replace(fine, quoted=bytes(spoilt)).packet()
@@ -95,7 +99,9 @@ def _not_believed(t: EgressTrial, nat: Handle, public: Datagram, router: IPv4Add
     why = "It is about a packet of the node's own (no pod has that port): it must pass untouched. It was {got}."
     t.passes(nat, OUTSIDE, t.inward(own.packet()), why)
     short = replace(fine, quoted=fine.quoted[: t.random.randrange(28)])
-    t.kept_out(nat, t.inward(short.packet()), "It quotes less than a header and 8 bytes: no pod may get it. It was {got}.")
+    t.kept_out(
+        nat, t.inward(short.packet()), "It quotes less than a header and 8 bytes: no pod may get it. It was {got}."
+    )
 
 
 def _refreshes_nothing(t: EgressTrial) -> None:
@@ -143,13 +149,15 @@ def error_out(t: EgressTrial) -> None:
             before = answer.sent_to(public.source, public.sport)  # as it was when it came from outside
             outside = replace(error, source=t.public, quoted=_quoted(before, quote))
             t.turns(nat, INSIDE, t.outward(error.packet()), OUTSIDE, t.outward(outside.packet()))
-        t.returns(nat, public.answer(), packet.source, packet.sport, "Errors end no flow: this must go in. It was {got}.")
+        t.turns_in(nat, public.answer(), packet, "That flow goes on: this must go in. It was {got}.")
         other = replace(packet, destination=t.server()).answer()
         unknown = _about(t, other, 3, 3, packet.source, other.source, 28)
         why = "It is about a packet that no flow knows, and must not leave with a pod's address. It was {got}."
         t.stopped(nat, INSIDE, t.outward(unknown.packet()), why)
         near = _about(t, replace(other, source=t.pod()), 3, 3, packet.source, t.pod(), 28)
-        t.passes(nat, INSIDE, t.outward(near.packet()), "From pod to pod an error passes as everything does. It was {got}.")
+        t.passes(
+            nat, INSIDE, t.outward(near.packet()), "From pod to pod an error passes as everything does. It was {got}."
+        )
 
 
 @STEP.check(
@@ -172,12 +180,7 @@ def hairpin(t: EgressTrial) -> None:
         sent = t.ask(nat, INSIDE, frame)
         port = _source_port(sent)
         seen = wanted.sent_by(t.public, port or 0)
-        why = f"Port {at} is the other pod's; two flows now have it." if port == at else ""
-        if len(sent) == 1 and sent[0][1][26:30] == asked.source.packed:
-            why = (
-                f"The other pod sees {asked.source}, and would answer straight to it, past the NAT; but {asked.source} "
-                f"has asked {t.public}. It must see {t.public}."
-            )
+        why = _hairpin_mistake(asked, sent, at)
         t.judge(INSIDE, frame, sent, [(INSIDE, ethernet(t.node, t.gateway, ETH_IPV4, seen.packet()))], why)
         answer = seen.answer(b"hello", SYN | ACK)
         back = answer.sent_by(t.public, at).sent_to(asked.source, asked.sport)
@@ -189,7 +192,19 @@ def hairpin(t: EgressTrial) -> None:
         t.stopped(nat, OUTSIDE, t.inward(seen.sent_to(t.public, at).packet()), why)
 
 
-def _source_port(sent: list[tuple[str, bytes]]) -> int | None:
+def _hairpin_mistake(asked: Datagram, sent: Frames, at: int) -> str:
+    """What is usually wrong: it goes out, or reaches nobody, or comes with the wrong source; "" if that is not so."""
+    if len(sent) != 1 or sent[0][0] == OUTSIDE or sent[0][1][30:34] == asked.destination.packed:
+        return f"Port {at} of the public address is a pod's, and may be spoken to by other pods: this must reach it. It was {{got}}."
+    if sent[0][1][26:30] == asked.source.packed:
+        return (
+            f"The other pod sees {asked.source}, and would answer straight to it, past the NAT; but {asked.source} has "
+            f"asked {asked.destination}. It must see {asked.destination}."
+        )
+    return f"Port {at} is the other pod's; two now have it." if _source_port(sent) == at else ""
+
+
+def _source_port(sent: Frames) -> int | None:
     if len(sent) != 1 or len(sent[0][1]) < 36:
         return None
     return int.from_bytes(sent[0][1][34:36], "big")
@@ -241,7 +256,9 @@ def _strays(t: EgressTrial, nat: Handle) -> None:
     _, *rest = packet.fragments([800, 800])
     for stray in rest:
         frame = t.outward(stray)
-        t.stopped(nat, INSIDE, frame, "Its first fragment has not been seen, and it must not leave as it is. It was {got}.")
+        t.stopped(
+            nat, INSIDE, frame, "Its first fragment has not been seen, and it must not leave as it is. It was {got}."
+        )
     (public, known), _ = _translated(t, nat, TCP)
     short = replace(known, payload=bytes(100), ident=4711).fragments([t.random.choice([8, 16])])
     for number, fragment in enumerate(short):
@@ -258,7 +275,9 @@ def _many(t: EgressTrial) -> None:
     """Many first fragments, with nothing after them; then one with all that belongs to it."""
     nat = t.nat()
     pod, server, sport = t.pod(), t.server(), t.port()
-    with t.transcript.step(f"{t.clock()}1,200 first fragments from {pod}, and nothing after them: all are translated"):
+    with t.transcript.step(
+        f"{t.clock()}1,200 first fragments from {pod}, and nothing after them: all are translated"
+    ):
         arriving, wanted = [], []
         for ident in t.random.sample(range(1, 1 << 16), 1200):
             packet = t.datagram(UDP, pod, sport, server, 53, payload=bytes(64), ident=ident)

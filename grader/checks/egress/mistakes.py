@@ -55,7 +55,9 @@ def _changed(arrived: bytes, wanted: bytes, got: bytes) -> str:
         return f"It was sent on unchanged: {said}."
     names = {a.name for a, _ in wrong}
     habit = _habit(names, arrived, wanted, got, wrong)
-    return (said[:1].upper() + said[1:] + "." if said else "The payload was changed.") + (f" {habit}" if habit else "")
+    return (said[:1].upper() + said[1:] + "." if said else "The payload was changed.") + (
+        f" {habit}" if habit else ""
+    )
 
 
 def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: list[tuple[Part, Part]]) -> str:
@@ -70,7 +72,9 @@ def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: li
         return "A bump in the wire is no hop: the node has already taken one off the TTL."
     if names & {"source address", "destination address"}:
         return ""
-    for part, other in wrong:
+    if names == {"payload"} and wanted[20:22] != b"\x40\0" and struct.unpack_from("!H", wanted, 20)[0] & 0x1FFF:
+        return "A later fragment has no ports: what stands where they would be is data."
+    for part, other in sorted(wrong, key=lambda pair: not pair[0].name.startswith("quoted")):
         if part.name.endswith("checksum"):
             return _checksum(part, other, arrived, wanted)
     return ""

@@ -56,9 +56,9 @@ def _ipv4(frame: bytes, at: int, where: str) -> Iterator[Part]:
         ("flags and fragment offset", 6, 2),
         ("TTL", 8, 1),
         ("protocol", 9, 1),
-        ("header checksum", 10, 2),
     ):
         yield _number(frame, f"{where}IPv4 {name}", at + start, length)
+    yield _checksum(frame, f"{where}IPv4 header checksum", at + 10)
     for name, start in (("source", 12), ("destination", 16)):
         text = str(IPv4Address(frame[at + start : at + start + 4]))
         yield Part(f"{where}{name} address", at + start, at + start + 4, text)

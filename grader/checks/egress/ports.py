@@ -26,23 +26,26 @@ STEP = Step("Step 3: ports")
 def same_port(t: EgressTrial) -> None:
     for protocol in t.random.sample(PROTOCOLS, 3):
         nat, first = t.nat(*_some_range(t)), t.flow(protocol, flags=SYN)
-        flows = [first, *(replace(first, source=t.pod()) for _ in range(4))]
+        flows = [first, *(replace(first, source=t.pod()) for _ in range(3))]
+        flows.insert(t.random.randrange(1, 5), t.flow(protocol, sport=first.sport, flags=SYN))  # to another server
         given: list[int] = []
         for packet in flows:
             if not given:
-                why = "No other pod has port {want}, so it is kept. It became {got}."
-                got = t.leaves(nat, packet, first.sport, why=why.replace("{want}", str(first.sport)))
+                why = f"No other pod has port {first.sport}, so it is kept. It became {{got}}."
+                given.append(t.leaves(nat, packet, first.sport, why=why))
             else:
-                free = [port for port in t.ports if port not in given]
-                why = _taken(given, t.ports)
-                got = t.leaves(nat, packet, among=set(free), why=why)
-            given.append(got)
+                free = set(t.ports) - set(given)
+                given.append(t.leaves(nat, packet, among=free, why=_taken(given, t.ports)))
         _each_its_own(t, nat, flows, given)
     nat, packet = t.nat(), t.flow(UDP)
     t.transcript.note("each protocol has ports of its own")
     for protocol in t.random.sample(PROTOCOLS, 3):
         other = replace(t.flow(protocol), sport=packet.sport)
-        t.leaves(nat, other, packet.sport, why="No pod has that port of this protocol, so it is kept. It became {got}.")
+        why = "No pod has that port of this protocol, so it is kept. It became {got}."
+        t.leaves(nat, other, packet.sport, why=why)
+    t.transcript.note("and so has each node: here is another NAT")
+    why = "No pod of this node has that port, so it is kept. It became {got}. Does another NAT share your tables?"
+    t.leaves(t.nat(), replace(t.flow(UDP), sport=packet.sport), packet.sport, why=why)
 
 
 def _some_range(t: EgressTrial) -> tuple[range | None]:
@@ -83,7 +86,9 @@ def one_port(t: EgressTrial) -> None:
         nat, first = t.nat(), t.flow(protocol, flags=SYN)
         t.leaves(nat, first, first.sport)
         second = replace(first, source=t.pod())
-        port = t.leaves(nat, second, among=set(DEFAULT_PORTS) - {first.sport}, why=_taken([first.sport], DEFAULT_PORTS))
+        port = t.leaves(
+            nat, second, among=set(DEFAULT_PORTS) - {first.sport}, why=_taken([first.sport], DEFAULT_PORTS)
+        )
         flows = [second]
         for _ in range(4):
             more = t.flow(protocol, second.source, second.sport, flags=SYN)
@@ -96,7 +101,9 @@ def one_port(t: EgressTrial) -> None:
         if protocol != ICMP:
             same_server = replace(second, dport=second.dport ^ 4096)
             flows.append(same_server)
-            t.leaves(nat, same_server, port, why=f"To another port of the server it left from {{got}}, not from {port}.")
+            t.leaves(
+                nat, same_server, port, why=f"To another port of the server it left from {{got}}, not from {port}."
+            )
         _each_its_own(t, nat, [*flows, first], [port] * len(flows) + [first.sport])
 
 
@@ -112,7 +119,7 @@ def exhausted(t: EgressTrial) -> None:
     for protocol in t.random.sample(PROTOCOLS, 2):
         start = t.random.randrange(2000, 60000)
         ports = range(start, start + t.random.randrange(3, 7))
-        nat, first = t.nat(ports), t.flow(protocol, sport=t.random.choice([start - 1, ports.stop]), flags=SYN)
+        nat, first = t.nat(ports), t.flow(protocol, sport=t.random.choice([start - 3, ports.stop + 3]), flags=SYN)
         _counted(t, nat, 0)
         flows, given = [first], [t.leaves(nat, first, first.sport)]
         for _ in ports:
@@ -126,9 +133,13 @@ def exhausted(t: EgressTrial) -> None:
             t.stopped(nat, INSIDE, t.outward(late.packet()), why)
             _counted(t, nat, number)
         lucky = t.flow(protocol, sport=ports.stop + 7, flags=SYN)
-        t.leaves(nat, lucky, lucky.sport, why="Nobody has that port, so it is kept, in `ports` or not. It became {got}.")
+        t.leaves(
+            nat, lucky, lucky.sport, why="Nobody has that port, so it is kept, in `ports` or not. It became {got}."
+        )
         again = t.flow(protocol, flows[1].source, flows[1].sport, flags=SYN)
-        t.leaves(nat, again, given[1], why="This pod's port has a public one, and needs no other. It left from {got}.")
+        t.leaves(
+            nat, again, given[1], why="This pod's port has a public one, and needs no other. It left from {got}."
+        )
         _each_its_own(t, nat, flows, given)
         _counted(t, nat, 4)
 
@@ -166,7 +177,9 @@ def own_ports(t: EgressTrial) -> None:
     t.leaves(nat, packet, packet.sport)
     own = t.datagram(protocol, t.public, packet.sport, t.server(), 443, SYN)
     stranger = own.answer()
-    t.stopped(nat, OUTSIDE, t.inward(stranger.packet()), "This is no answer to the pod that has the port. It was {got}.")
+    t.stopped(
+        nat, OUTSIDE, t.inward(stranger.packet()), "This is no answer to the pod that has the port. It was {got}."
+    )
     t.passes(nat, INSIDE, t.outward(own.packet()), "The node's own packet passes untouched, always. It was {got}.")
     why = "The node has sent from that port, to this server. What is no answer to the pod is for the node. It was {got}."
     t.passes(nat, OUTSIDE, t.inward(stranger.packet()), why)

@@ -105,10 +105,9 @@ def tcp_states(t: EgressTrial) -> None:
     }
     flows = {}
     for name in t.random.sample(list(plays), len(plays)):
-        t.transcript.note(f"two flows; {name}:")
         flows[name] = t.flow(TCP), t.flow(TCP)
         for packet in flows[name]:
-            plays[name][0](t, nat, packet)
+            _played(t, nat, packet, name, plays[name][0])
     for limit in (TRANSITORY, ESTABLISHED):
         due = [name for name in flows if plays[name][1] == limit]
         t.wait(t.start + limit - _MARGIN - t.now, nat)
@@ -122,6 +121,12 @@ def tcp_states(t: EgressTrial) -> None:
 
 
 Play = Callable[[EgressTrial, Handle, Datagram], None]
+
+
+def _played(t: EgressTrial, nat: Handle, packet: Datagram, name: str, play: "Play") -> None:
+    """A flow gets so far; if all goes well that is one line."""
+    with t.as_one(f"{t.clock()}{packet.source}:{packet.sport} > {packet.destination}:{packet.dport}: {name}"):
+        play(t, nat, packet)
 
 
 def _over(t: EgressTrial, nat: Handle, gone: Datagram, name: str, limit: float) -> None:
@@ -159,7 +164,7 @@ def _meets(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
     _out(t, nat, packet, SYN)
     _in(t, nat, packet, SYN)
     _out(t, nat, packet, SYN | ACK)
-    _in(t, nat, packet, ACK)
+    _in(t, nat, packet, SYN | ACK)
     _out(t, nat, packet, ACK)
 
 
@@ -171,9 +176,9 @@ def _half_closes(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
 
 def _closes(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
     _opens(t, nat, packet)
-    _out(t, nat, packet, FIN | ACK)
     _in(t, nat, packet, FIN | ACK)
-    _out(t, nat, packet, ACK)
+    _out(t, nat, packet, FIN | ACK)
+    _in(t, nat, packet, ACK)
 
 
 def _resets(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
@@ -192,11 +197,11 @@ def _begins_anew(t: EgressTrial) -> None:
     """The same two ends, the same ports, another connection."""
     nat, packet = t.nat(), t.flow(TCP)
     t.transcript.note("a connection is closed, and the same ports are used for another one")
-    _closes(t, nat, packet)
+    _played(t, nat, packet, "open, and closed by both", _closes)
     t.wait(60, nat)
-    _opens(t, nat, packet)
+    _played(t, nat, packet, "open again", _opens)
     t.wait(TRANSITORY + _MARGIN, nat)
     _alive(t, nat, packet)
-    _half_closes(t, nat, packet)
+    _played(t, nat, packet, "half closed", _half_closes)
     t.wait(TRANSITORY + _MARGIN, nat)
     _alive(t, nat, packet)

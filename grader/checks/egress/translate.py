@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
-from grader.checks.egress.wire import ACK, ECHO, ECHO_REPLY, SYN, Datagram, header
+from grader.checks.egress.wire import ACK, CHECKSUM_AT, ECHO, ECHO_REPLY, SYN, Datagram, header
 from podpath.packets import ICMP, TCP, UDP
 
 STEP = Step("Step 2: out and back")
@@ -51,9 +51,7 @@ def out(t: EgressTrial) -> None:
             t.leaves(nat, packet)
     short = t.flow(UDP, payload=b"?")
     frame, padding = t.outward(short.packet()), t.random.randbytes(17)
-    t.turns(
-        nat, INSIDE, frame + padding, OUTSIDE, t.outward(short.sent_by(t.public, short.sport).packet()) + padding
-    )
+    t.turns(nat, INSIDE, frame + padding, OUTSIDE, t.outward(short.sent_by(t.public, short.sport).packet()) + padding)
 
 
 @STEP.check(
@@ -101,29 +99,29 @@ def _answered(t: EgressTrial, nat: Handle, packet: Datagram, port: int, **other:
     "PK-09",
 )
 def checksums(t: EgressTrial) -> None:
-    for _ in range(3):
+    for _ in range(2):
         nat = t.nat()
         packet = t.flow(UDP, unchecked=True)
         port = t.leaves(nat, packet)
         t.returns(nat, packet.sent_by(t.public, port).answer(b"answer"), packet.source, packet.sport)
-        zero = _summing_to_zero(t, t.flow(UDP))
-        t.leaves(nat, zero, zero.sport)
-        back = t.flow(UDP)
-        port = t.leaves(nat, back)
-        answer = back.sent_by(t.public, port).answer()
-        inside = _summing_to_zero(t, answer.sent_to(back.source, back.sport), target=True)
-        t.returns(nat, inside.sent_to(t.public, port), back.source, back.sport)
+        for protocol in t.random.sample(PROTOCOLS, 3):
+            zero = _summing_to_zero(t, t.flow(protocol), t.public)
+            t.leaves(nat, zero, zero.sport)
+            back = t.flow(protocol)
+            answer = back.sent_by(t.public, t.leaves(nat, back)).answer()
+            inside = _summing_to_zero(t, answer.sent_to(back.source, back.sport))
+            t.returns(nat, inside.sent_to(t.public, answer.dport), back.source, back.sport)
     for protocol in PROTOCOLS:
         _damaged(t, protocol)
     _vectors(t)
 
 
-def _summing_to_zero(t: EgressTrial, packet: Datagram, target: bool = False) -> Datagram:
-    """The datagram with a payload for which the checksum comes out as 0 once it is translated (or as it is)."""
+def _summing_to_zero(t: EgressTrial, packet: Datagram, source: IPv4Address | None = None) -> Datagram:
+    """The packet with a payload for which the checksum comes out as 0, as it is, or once it is from another source."""
     packet = replace(packet, payload=t.random.randbytes(8) + bytes(2))
-    translated = packet if target else packet.sent_by(t.public, packet.sport)
-    missing = int.from_bytes(translated.transport()[6:8], "big")
-    return replace(packet, payload=packet.payload[:8] + missing.to_bytes(2, "big"))
+    body = (packet if source is None else packet.sent_by(source, packet.sport)).transport()
+    missing = body[CHECKSUM_AT[packet.protocol] :][:2]
+    return replace(packet, payload=packet.payload[:8] + missing)
 
 
 def _damaged(t: EgressTrial, protocol: int) -> None:
@@ -148,9 +146,7 @@ def _vectors(t: EgressTrial) -> None:
     t.public, t.cluster = IPv4Address("192.0.2.1"), IPv4Network("10.244.0.0/16")
     for before, after in _VECTORS:
         nat = t.nat(exempt=[])
-        t.turns(
-            nat, INSIDE, t.outward(bytes.fromhex(before)), OUTSIDE, t.outward(bytes.fromhex(after))
-        )
+        t.turns(nat, INSIDE, t.outward(bytes.fromhex(before)), OUTSIDE, t.outward(bytes.fromhex(after)))
 
 
 @STEP.check(
@@ -186,7 +182,9 @@ def _strangers(t: EgressTrial, nat: Handle, answer: Datagram, port: int) -> None
     echo = answer.protocol == ICMP
     others = [(answer.sent_by(t.server(), answer.sport), "an address to which this pod has not sent")]
     if not echo:
-        others.append((answer.sent_by(answer.source, answer.sport ^ 1 << t.random.randrange(16)), "another port of it"))
+        others.append(
+            (answer.sent_by(answer.source, answer.sport ^ 1 << t.random.randrange(16)), "another port of it")
+        )
     for packet, whence in others:
         if packet.sport == 0:
             continue
@@ -219,15 +217,16 @@ def bad_input(t: EgressTrial) -> None:
             cut = header(packet.source, packet.destination, protocol, length, ident=9, ttl=9, options=options) + body
             why = f"Of its header of {least} bytes only {length} are there. It must be dropped, and it was {{got}}."
             t.stopped(nat, INSIDE, t.outward(cut, bytes(t.random.choice([0, 26]))), why)
-            back = header(answer.source, t.public, protocol, length, ident=9, ttl=9) + answer.transport()[:length]
+            cut = header(answer.source, t.public, protocol, length, ident=9, ttl=9) + answer.transport()[:length]
             why = f"Of its header of {least} bytes only {length} are there; no pod may get it. It was {{got}}."
-            t.kept_out(nat, t.inward(back), why)
+            t.kept_out(nat, t.inward(cut), why)
         if protocol != ICMP:
             for sport, dport in ((0, packet.dport), (packet.sport, 0), (0, 0)):
                 zero = replace(packet, sport=sport, dport=dport)
-                t.stopped(nat, INSIDE, t.outward(zero.packet()), "There is no port 0: this must be dropped. It was {got}.")
-                back = zero.sent_by(t.public, sport).answer()
-                t.kept_out(nat, t.inward(back.packet()), "There is no port 0, and no pod's flow has it. It was {got}.")
+                why = "There is no port 0: this must be dropped. It was {got}."
+                t.stopped(nat, INSIDE, t.outward(zero.packet()), why)
+                frame = t.inward(zero.sent_by(t.public, sport).answer().packet())
+                t.kept_out(nat, frame, "There is no port 0, and no pod's flow has it. It was {got}.")
         t.returns(nat, answer, packet.source, packet.sport)
     ping = t.flow(ICMP, kind=ECHO)
     t.transcript.note("the identifier of a ping may be 0: it is a number as any other")

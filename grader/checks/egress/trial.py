@@ -1,11 +1,12 @@
 """What the checks of the NAT are written in: pods, servers and a node, what they send, and what must come of it."""
 
-from collections.abc import Container, Sequence
+import contextlib
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from grader.check import Failed, Handle, LearnerError, Trial
+from grader.check import Failed, Handle, LearnerError, Transcript, Trial
 from grader.checks.egress.mistakes import OTHER, explained, marked, shown, went
 from grader.checks.egress.wire import ACK, ECHO, Datagram
 from podpath.datapath import Frames
@@ -23,7 +24,7 @@ class EgressTrial(Trial):
 
     def __post_init__(self) -> None:
         self.start = self.now = float(self.random.randrange(1000, 1_000_000))
-        self.cluster = self._network(10, self.random.randrange(14, 21))
+        self.cluster = self._network(10, self.random.choice([14, 15, 17, 18, 19, 20]))
         self.nodes = self._network(172, 24)
         self.node, self.gateway = (bytes([2]) + self.random.randbytes(5) for _ in range(2))
         self._given: set[IPv4Address] = set()
@@ -122,8 +123,29 @@ class EgressTrial(Trial):
                     at = following
         self.now += seconds
 
+    @contextlib.contextmanager
+    def as_one(self, text: str) -> Iterator[None]:
+        """Steps that take one line together if all of them go well."""
+        before, self.transcript = self.transcript, Transcript()
+        try:
+            yield
+        except (Failed, LearnerError):
+            before.note(text)
+            before.lines += self.transcript.lines
+            before.went_wrong = True
+            raise
+        else:
+            before.say(text)
+        finally:
+            self.transcript = before
+
     def leaves(
-        self, nat: Handle, packet: Datagram, port: int | None = None, among: Container[int] | None = None, why: str = ""
+        self,
+        nat: Handle,
+        packet: Datagram,
+        port: int | None = None,
+        among: Container[int] | None = None,
+        why: str = "",
     ) -> int:
         """A pod's packet goes out and must be translated: to `port`, or to any port (of `among`). Which it was.
 
@@ -207,4 +229,3 @@ def _public_port(sent: Frames, protocol: int) -> int | None:
     frame = sent[0][1]
     at = 14 + (frame[14] & 15) * 4 + (4 if protocol == ICMP else 0)
     return int.from_bytes(frame[at : at + 2], "big") if len(frame) >= at + 2 else None
-

@@ -88,7 +88,9 @@ def stay_inside(t: EgressTrial) -> None:
         protocol, pod = t.random.choice(PROTOCOLS), t.pod()
         asked = t.datagram(protocol, pod, t.port(), other, t.port(), SYN)
         whose = "pod" if other in t.cluster else "group address" if other.packed[0] > 223 else "node"
-        t.passes(nat, INSIDE, t.outward(asked.packet()), f"From a pod to a {whose} nothing is translated; it was {{got}}.")
+        t.passes(
+            nat, INSIDE, t.outward(asked.packet()), f"From a pod to a {whose} nothing is translated; it was {{got}}."
+        )
         if whose != "group address" and other != t.public:
             why = f"A {whose} sends to a pod, and it was {{got}}. It must pass untouched."
             t.passes(nat, OUTSIDE, t.inward(asked.answer().packet()), why)

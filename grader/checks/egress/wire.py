@@ -14,7 +14,7 @@ from podpath.packets import ICMP, TCP, UDP, checksum
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 ECHO_REPLY, ECHO = 0, 8
-_CHECKSUM_AT = {ICMP: 2, TCP: 16, UDP: 6}
+CHECKSUM_AT = {ICMP: 2, TCP: 16, UDP: 6}
 
 
 def header(
@@ -91,7 +91,7 @@ class Datagram:
         value = (value + self.damage) % 0xFFFF  # in one's complement
         if self.protocol == UDP and value == 0:
             value = 0xFFFF
-        at = _CHECKSUM_AT[self.protocol]
+        at = CHECKSUM_AT[self.protocol]
         return whole[:at] + struct.pack("!H", value) + whole[at + 2 :]
 
     def _without_checksum(self) -> bytes:
