@@ -7,22 +7,27 @@ cites: NAT-18
 
 import struct
 from collections import OrderedDict
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from podpath import packets
 
-ICMP, TCP, UDP = 1, 6, 17  # the protocol numbers in the IPv4 header
-HEADER = {ICMP: 8, TCP: 20, UDP: 8}  # bytes that a whole header has at least
+ICMP, TCP, UDP = 1, 6, 17  # the protocol numbers in an IPv4 header
+
+
+def updated(before, old, new):
+    """The checksum, a number, that was `before` until the bytes `old` became the bytes `new` (RFC 1624, equation 3)."""
+    change = int.from_bytes(new, "big") - int.from_bytes(old, "big")
+    total = (before ^ 0xFFFF) + change % 0xFFFF  # modulo ffff, which is what a one's complement sum is
+    return ((total & 0xFFFF) + (total >> 16)) ^ 0xFFFF
+
+
+HEADER = {ICMP: 8, TCP: 20, UDP: 8}  # bytes of a whole header
 CHECKSUM_AT = {ICMP: 2, TCP: 16, UDP: 6}  # where in it the checksum is
 SOURCE, DESTINATION = 0, 1
 ECHO_REPLY, ECHO = 0, 8
 ERRORS = (3, 4, 11, 12)  # unreachable, source quench, time exceeded, parameter problem
-FIN, SYN, RST = 1, 2, 4
 NO_PORT = -1  # the far end of an echo has none
-CLOSED, OPEN = 4 * 60.0, 2 * 3600 + 4 * 60.0  # seconds that a TCP flow may be silent
-IDLE = {ICMP: 60.0, TCP: CLOSED, UDP: 5 * 60.0}
-OWN = 5 * 60.0  # seconds for which a port stays the node's
-REASSEMBLY, DATAGRAMS = 30.0, 1024
 
 
 class Packet(NamedTuple):
@@ -39,41 +44,6 @@ class Packet(NamedTuple):
     ident: int | None  # of a fragment
     later: bool  # a fragment that is not the first
     error: bool  # an ICMP message about another packet
-
-
-class Mapping:
-    """A pod's port, and the one that stands for it outside. It lives as long as one of its flows."""
-
-    def __init__(self, protocol, pod, port, public_port):
-        self.inside, self.outside = (protocol, pod, port), (protocol, public_port)
-        self.port = public_port
-        self.flows = set()
-
-
-class Flow:
-    """What one pod's port has to do with one other end: as it leaves the pod, and as the answer comes back."""
-
-    def __init__(self, mapping, out, back):
-        self.mapping, self.out, self.back = mapping, out, back
-        self.seen = set()  # of TCP: which flags, and whether they came from outside
-        self.idle = IDLE[out[0]]
-        self.expires = 0.0
-
-    def touch(self, now, flags, inbound):
-        """A packet of the flow has passed."""
-        if flags & (FIN | SYN | RST):
-            if flags & SYN and not inbound and self.closing:
-                self.seen = set()  # another connection, of the same two ends
-            self.seen |= {(flag, inbound) for flag in (FIN, SYN, RST) if flags & flag}
-            self.idle = OPEN if self.both(SYN) and not self.closing else CLOSED
-        self.expires = now + self.idle
-
-    def both(self, flag):
-        return (flag, True) in self.seen and (flag, False) in self.seen
-
-    @property
-    def closing(self):
-        return self.both(FIN) or (RST, True) in self.seen or (RST, False) in self.seen
 
 
 def parse(frame, start=14, end=None):
@@ -105,13 +75,6 @@ def parse(frame, start=14, end=None):
     return Packet(protocol, source, sport, destination, dport, start, payload, end, part, later, error)
 
 
-def mend(frame, at, old, new):
-    """The checksum at `at` after `old` has become `new` (RFC 1624, equation 3)."""
-    total = (frame[at] << 8 | frame[at + 1]) ^ 0xFFFF
-    total += (int.from_bytes(new, "big") - int.from_bytes(old, "big")) % 0xFFFF  # a one's complement sum
-    struct.pack_into("!H", frame, at, ((total & 0xFFFF) + (total >> 16)) ^ 0xFFFF)
-
-
 def rewrite(frame, packet, which, address, port=None):
     """Give a packet another source or destination, in place; `port` None leaves the port as it is."""
     at = packet.start + 12 + 4 * which
@@ -135,29 +98,63 @@ def rewrite(frame, packet, which, address, port=None):
             frame[at : at + 2] = b"\xff\xff"
 
 
+def mend(frame, at, old, new):
+    struct.pack_into("!H", frame, at, updated(frame[at] << 8 | frame[at + 1], old, new))
+
+
+def tcp_flags(frame, packet):
+    return frame[packet.payload + 13] if packet.protocol == TCP else 0
+
+
+def reverse(packet):
+    return packet.protocol, packet.destination, packet.dport, packet.source, packet.sport
+
+
+def sound(frame, packet, inner):
+    """Whether an ICMP error is undamaged: its own checksum, and that of the IPv4 header in it (RFC 5508, REQ-3)."""
+    return not packets.checksum(frame[packet.payload : packet.end]) and not packets.checksum(
+        frame[inner.start : inner.payload]
+    )
+
+
+def finish(frame, packet):
+    """The ICMP checksum of an error, anew: it has just been found right."""
+    at = packet.payload + 2
+    frame[at : at + 2] = b"\0\0"
+    struct.pack_into("!H", frame, at, packets.checksum(bytes(frame[packet.payload : packet.end])))
+
+
 class EgressNat:
     """Lets pods speak to the world outside in the name of their node."""
 
     def __init__(self, public, cluster, ports=range(32768, 61000), exempt=()):
-        self.public = public.packed
-        self.cluster = [(int(cluster.network_address), int(cluster.netmask))]
-        self.near = self.cluster + [(int(one.network_address), int(one.netmask)) for one in exempt]
-        self.ports = ports
-        self.mappings = {}  # (protocol, pod, port) -> Mapping
-        self.taken = {}  # (protocol, public port) -> Mapping
+        self.public = public.packed  # the node's own address, as its four bytes stand in a packet
+        self.cluster = cluster  # the pods' network, an IPv4Network
+        self.exempt = exempt  # the networks of nodes
+        self.ports = ports  # what you may choose from
+        self.refused = 0  # how many packets were dropped because no port was free
+
+        # What you remember. The shapes are up to you; this is what one solution has.
+        self.mappings = {}  # a pod's port, with its protocol -> the public port
+        self.taken = {}  # a public port, with its protocol -> whose it is
         self.leaving, self.arriving = {}, {}  # the flows, by what their packets say in each direction
-        self.free = {}  # protocol -> those of `ports` that no pod has
+        self.free = {}  # protocol -> ports that nobody has
         self.own = {}  # (protocol, port) -> when the node itself last sent from it
-        self.fragments = OrderedDict()  # (source, destination, protocol, ident) -> (the new address, until when)
-        self.refused = 0
-        self.swept = float("-inf")
+        self.fragments = {}  # what became of first fragments
+        self.swept = 0.0  # when you last looked for what is over
 
     def exhausted(self):
         """How many packets were dropped because no port was free."""
         return self.refused
 
+    def tick(self, now):
+        """Called at least every 0.1 s; returns a list as `receive` does. You can do without it."""
+        return []
+
     def receive(self, port, frame, now):
-        """`frame` arrived on `port` ("inside" or "outside") at `now`. Return the list of (port, frame) to send."""
+        """`frame` arrived on `port` ("inside" or "outside") at time `now`. Return the list of (port, frame) to send."""
+        if now - self.swept > 1:
+            self.sweep(now)
         if len(frame) < 14:
             return []
         if frame[12:14] != b"\x08\x00":
@@ -170,10 +167,6 @@ class EgressNat:
         if packet.source == self.public:
             return []  # forged: that is the node's own address
         return self.arrive(frame, packet, now)
-
-    def tick(self, now):
-        self.sweep(now)
-        return []
 
     # -- the two directions
 
@@ -191,7 +184,7 @@ class EgressNat:
             flow = self.open(packet, now)
             if flow is None:
                 return []
-        flow.touch(now, flags(frame, packet), inbound=False)
+        flow.touch(now, tcp_flags(frame, packet), inbound=False)
         out = bytearray(frame)
         rewrite(out, packet, SOURCE, self.public, flow.mapping.port)
         if packet.ident is not None:
@@ -202,7 +195,7 @@ class EgressNat:
         flow = self.current(self.arriving, packet[:5], now)
         if flow is None:
             return self.arrive_otherwise(frame, packet, now)
-        flow.touch(now, flags(frame, packet), inbound=True)
+        flow.touch(now, tcp_flags(frame, packet), inbound=True)
         _, pod, port, _, _ = flow.out
         out = bytearray(frame)
         rewrite(out, packet, DESTINATION, pod, port)
@@ -220,9 +213,9 @@ class EgressNat:
             answer = self.error_in(frame, packet, now)
             if answer is not None:
                 return answer
-        if within(packet.source, self.near):
+        if self.is_near(packet.source):
             return [("inside", frame)]
-        if within(packet.destination, self.cluster):
+        if self.is_pod(packet.destination):
             return []
         if packet.destination == self.public and self.is_a_pods(packet.protocol, packet.dport, now):
             return []
@@ -238,11 +231,17 @@ class EgressNat:
         return self.arrive(bytes(out), turned, now)
 
     def goes_outside(self, packet, now):
-        if not within(packet.source, self.cluster):
+        if not self.is_pod(packet.source):
             return False
         if packet.destination == self.public:
             return self.live(self.taken.get((packet.protocol, packet.dport)), now)
-        return packet.destination[0] < 224 and not within(packet.destination, self.near)
+        return packet.destination[0] < 224 and not self.is_near(packet.destination)
+
+    def is_pod(self, address):
+        return IPv4Address(address) in self.cluster
+
+    def is_near(self, address):
+        return self.is_pod(address) or any(IPv4Address(address) in network for network in self.exempt)
 
     # -- flows and ports
 
@@ -290,7 +289,6 @@ class EgressNat:
         if not self.is_own(protocol, wanted, now) and not self.live(self.taken.get((protocol, wanted)), now):
             free.pop(wanted, None)
             return wanted
-        self.sweep(now)
         for _ in range(len(free)):
             port, _ = free.popitem(last=False)
             if port and not self.is_own(protocol, port, now):
@@ -325,8 +323,6 @@ class EgressNat:
                 self.free[mapping.outside[0]][mapping.port] = None
 
     def sweep(self, now):
-        if now - self.swept < 1:
-            return
         self.swept = now
         for flow in [flow for flow in self.leaving.values() if flow.expires < now]:
             self.forget(flow)
@@ -339,7 +335,7 @@ class EgressNat:
         self.fragments.pop(key, None)
         self.fragments[key] = address, now + REASSEMBLY
         if len(self.fragments) > DATAGRAMS:
-            self.fragments.popitem(last=False)
+            del self.fragments[next(iter(self.fragments))]
 
     def remembered(self, packet, now):
         key = (packet.source, packet.destination, packet.protocol, packet.ident)
@@ -365,7 +361,7 @@ class EgressNat:
             return []
         out = bytearray(frame)
         rewrite(out, inner, DESTINATION, self.public, flow.mapping.port)
-        if within(packet.source, self.cluster):
+        if self.is_pod(packet.source):
             rewrite(out, packet, SOURCE, self.public)
         finish(out, packet)
         return self.onward(out, packet, now)
@@ -388,28 +384,46 @@ class EgressNat:
         return [("inside", bytes(out))]
 
 
-def within(address, networks):
-    number = int.from_bytes(address, "big")
-    return any(number & mask == network for network, mask in networks)
+FIN, SYN, RST = 1, 2, 4
+CLOSED, OPEN = 4 * 60.0, 2 * 3600 + 4 * 60.0  # seconds that a TCP flow may be silent
+IDLE = {ICMP: 60.0, TCP: CLOSED, UDP: 5 * 60.0}
+OWN = 5 * 60.0  # seconds for which a port stays the node's
+REASSEMBLY, DATAGRAMS = 30.0, 1024
 
 
-def flags(frame, packet):
-    return frame[packet.payload + 13] if packet.protocol == TCP else 0
+class Mapping:
+    """A pod's port, and the one that stands for it outside. It lives as long as one of its flows."""
+
+    def __init__(self, protocol, pod, port, public_port):
+        self.inside, self.outside = (protocol, pod, port), (protocol, public_port)
+        self.port = public_port
+        self.flows = set()
+
+    def __repr__(self):
+        return f"public port {self.port}"
 
 
-def reverse(packet):
-    return packet.protocol, packet.destination, packet.dport, packet.source, packet.sport
+class Flow:
+    """What one pod's port has to do with one other end: as it leaves the pod, and as the answer comes back."""
 
+    def __init__(self, mapping, out, back):
+        self.mapping, self.out, self.back = mapping, out, back
+        self.seen = set()  # of TCP: which flags, and whether they came from outside
+        self.idle = IDLE[out[0]]
+        self.expires = 0.0
 
-def sound(frame, packet, inner):
-    """Whether an ICMP error is undamaged: its own checksum, and that of the IPv4 header in it (RFC 5508, REQ-3)."""
-    return not packets.checksum(frame[packet.payload : packet.end]) and not packets.checksum(
-        frame[inner.start : inner.payload]
-    )
+    def touch(self, now, flags, inbound):
+        """A packet of the flow has passed."""
+        if flags & (FIN | SYN | RST):
+            if flags & SYN and not inbound and self.closing:
+                self.seen = set()  # another connection, of the same two ends
+            self.seen |= {(flag, inbound) for flag in (FIN, SYN, RST) if flags & flag}
+            self.idle = OPEN if self.both(SYN) and not self.closing else CLOSED
+        self.expires = now + self.idle
 
+    def both(self, flag):
+        return (flag, True) in self.seen and (flag, False) in self.seen
 
-def finish(frame, packet):
-    """The ICMP checksum, anew: it has just been found right."""
-    at = packet.payload + 2
-    frame[at : at + 2] = b"\0\0"
-    struct.pack_into("!H", frame, at, packets.checksum(bytes(frame[packet.payload : packet.end])))
+    @property
+    def closing(self):
+        return self.both(FIN) or (RST, True) in self.seen or (RST, False) in self.seen
