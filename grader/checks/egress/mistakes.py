@@ -29,7 +29,7 @@ def explained(arrived: bytes, wanted: Frames, sent: Frames) -> str:
         return f"This had to be dropped, and was sent {went(sent)}."
     ((port, frame),) = wanted
     if not sent:
-        return f"It was dropped. It had to leave by {port}."
+        return f"It was dropped. It had to leave by {port}.{_long_header(arrived)}"
     if len(sent) > 1:
         return f"{len(sent)} frames were sent where one was to be: {went(sent)}."
     ((other, got),) = sent
@@ -46,8 +46,11 @@ def marked(wanted: bytes, got: bytes) -> str:
 
 def _changed(arrived: bytes, wanted: bytes, got: bytes) -> str:
     wrong = differing(wanted, got)
-    said = "; ".join(f"the {a.name} is {b.text} and must be {a.text}" for a, b in wrong[:4] if a.name != "payload")
-    if len(wrong) > 4:
+    causes = [
+        pair for pair in wrong if not pair[0].name.endswith("checksum")
+    ] or wrong  # checksums follow from the rest
+    said = "; ".join(f"the {a.name} is {b.text} and must be {a.text}" for a, b in causes[:4] if a.name != "payload")
+    if len(causes) > 4:
         said += "; and more"
     if len(wanted) != len(got):
         return f"The frame has {len(got)} bytes and must have {len(wanted)}: nothing is cut off and nothing added."
@@ -70,8 +73,8 @@ def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: li
         return "A bump in the wire changes no MAC address."
     if "IPv4 TTL" in names:
         return "A bump in the wire is no hop: the node has already taken one off the TTL."
-    if names & {"source address", "destination address"}:
-        return ""
+    if names & {"source address", "destination address", "source port", "destination port", "IPv4 options"}:
+        return _long_header(arrived).strip()
     if names == {"payload"} and wanted[20:22] != b"\x40\0" and struct.unpack_from("!H", wanted, 20)[0] & 0x1FFF:
         return "A later fragment has no ports: what stands where they would be is data."
     for part, other in sorted(wrong, key=lambda pair: not pair[0].name.startswith("quoted")):
@@ -80,8 +83,19 @@ def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: li
     return ""
 
 
+def _long_header(arrived: bytes) -> str:
+    """What is easily overlooked of some packets."""
+    size = (arrived[14] & 15) * 4
+    return f" Its IPv4 header has {size} bytes, not 20: the ports are behind it." if size > 20 else ""
+
+
 def _checksum(part: Part, other: Part, arrived: bytes, wanted: bytes) -> str:
-    before = arrived[part.start : part.end] == bytes.fromhex(other.text[2:])
+    is_now, must_be = (bytes.fromhex(one.text[2:]) for one in (other, part))
+    before = arrived[part.start : part.end] == is_now
+    if is_now == must_be[::-1]:
+        return "The two bytes are swapped: on the wire the greater one comes first."
+    if 0 < abs(int.from_bytes(is_now, "big") - int.from_bytes(must_be, "big")) < 4:
+        return "A carry was lost: what is above 16 bits is added again at the low end."
     if part.name == "IPv4 header checksum":
         return "The address changed and the header checksum did not follow." if before else ""
     if part.name.startswith("quoted IPv4"):

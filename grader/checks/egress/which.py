@@ -35,7 +35,12 @@ def others(t: EgressTrial) -> None:
         t.passes(nat, port, frame)
     for protocol in t.random.sample(PROTOCOLS, 3):
         own = t.datagram(protocol, t.public, t.port(), server, 443, SYN)
-        t.passes(nat, INSIDE, t.outward(own.packet()), "The node's own packet, from its own address, was {got}.")
+        t.passes(
+            nat,
+            INSIDE,
+            t.outward(own.packet()),
+            "The node's own packet, from its own address, must pass untouched; it was {got}.",
+        )
         t.passes(nat, OUTSIDE, t.inward(own.answer().packet()), "What is meant for the node itself was {got}.")
         asked = t.datagram(protocol, server, t.port(), t.public, 22, SYN)
         t.passes(

@@ -1,7 +1,7 @@
 """Throws the carry away instead of adding it again.
 
 caught-by: out
-says: checksum is
+says: A carry was lost
 cites: PK-03
 """
 

@@ -1,7 +1,7 @@
 """Takes the IPv4 header for 20 bytes long, always.
 
 caught-by: out
-says: the 
+says: not 20
 cites: PK-10
 """
 

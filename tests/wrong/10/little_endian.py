@@ -1,7 +1,7 @@
 """Writes the checksum in the machine's byte order.
 
 caught-by: out
-says: checksum is
+says: The two bytes are swapped
 cites: PK-01
 """
 
