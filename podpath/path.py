@@ -8,7 +8,9 @@ from itertools import pairwise
 from podpath.packets import mac as mac_bytes
 from podpath.topology import (
     BRIDGE,
+    INSIDE,
     INTERNET_GATEWAY,
+    OUTSIDE,
     OVERLAY,
     OVERLAY_WIRE,
     PROVIDER,
@@ -81,7 +83,7 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
     if start is not None:
         places += _up(plan, start) if places else []
         places += _into_tunnel(start) if tunnelled else []
-        places += _cable(start.name, "eth0", _fabric(plan), f"to{start.name}")
+        places += _to_fabric(plan, start)
     else:
         places += _cable(source.name, "eth0", _fabric(plan), "eth0") if source.role == "internet" else []
         places.append(Place(_fabric(plan), "fabric0", True))
@@ -90,7 +92,7 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
         return places + (
             _cable(_fabric(plan), "eth0", destination.name, "eth0") if destination.role != "fabric" else []
         )
-    places += _cable(_fabric(plan), f"to{end.name}", end.name, "eth0")
+    places += _from_fabric(plan, end)
     places += _out_of_tunnel(end) if tunnelled else []
     return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
 
@@ -156,6 +158,18 @@ def _from_pod(pod: HostPlan) -> list[Place]:
 
 def _to_pod(pod: HostPlan) -> list[Place]:
     return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
+
+
+def _to_fabric(plan: Plan, node: HostPlan) -> list[Place]:
+    if node.egress != "learner":
+        return _cable(node.name, "eth0", _fabric(plan), f"to{node.name}")
+    return _cable(node.name, "eth0", node.name, INSIDE) + _cable(node.name, OUTSIDE, _fabric(plan), f"to{node.name}")
+
+
+def _from_fabric(plan: Plan, node: HostPlan) -> list[Place]:
+    if node.egress != "learner":
+        return _cable(_fabric(plan), f"to{node.name}", node.name, "eth0")
+    return _cable(_fabric(plan), f"to{node.name}", node.name, OUTSIDE) + _cable(node.name, INSIDE, node.name, "eth0")
 
 
 def _into_tunnel(node: HostPlan) -> list[Place]:

@@ -8,7 +8,7 @@ Layer = Literal["bridge", "routes", "overlay", "egress"]
 Network = Player | Mapping[Layer, Player | Sequence[Player]]
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-_BY_NODE: tuple[Layer, ...] = ("routes", "overlay")
+_BY_NODE: tuple[Layer, ...] = ("routes", "overlay", "egress")
 _KERNEL: dict[Layer, Player] = {"bridge": "kernel", "routes": "kernel", "overlay": "nobody", "egress": "kernel"}
 
 
@@ -19,8 +19,8 @@ def players(network: Network) -> dict[Layer, Player]:
     bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's, but for
     the overlay, which is there only where it is asked for: `{"overlay": "kernel"}`.
 
-    Routes and overlay may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then called
-    the learner's as a whole. Where a learner has the routes, the addresses of the node are the learner's, too: its kernel has
+    Routes, overlay and egress may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then
+    called the learner's as a whole. Where a learner has the routes, the addresses of the node are the learner's, too: its kernel has
     none, and translates none (egress is nobody's).
     """
     if not isinstance(network, str):
@@ -50,7 +50,9 @@ def _of_all_nodes(network: Mapping[Layer, Player | Sequence[Player]]) -> dict[La
         if isinstance(who, str):
             found[layer] = who
         elif layer not in _BY_NODE:
-            raise ValueError(f"only {' and '.join(_BY_NODE)} can be played node by node, not {layer}")
+            raise ValueError(
+                f"only {', '.join(_BY_NODE[:-1])} and {_BY_NODE[-1]} can be played node by node, not {layer}"
+            )
         elif layer == "overlay" and "nobody" in who:
             raise ValueError("an overlay joins all nodes: on none of them can it be nobody's")
         else:

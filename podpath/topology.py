@@ -26,6 +26,10 @@ OVERLAY_PORT = 8472  # UDP: Linux's own, older than the assigned 4789; flannel u
 OVERLAY_WIRE = "overlay"  # where a learner has it: the other end of the cable whose one end is flannel.1
 OVERLAY_HEADERS = 50  # bytes: outer IPv4 (20), UDP (8), VXLAN (8), inner Ethernet (14)
 UPLINK = "uplink"  # the port of a learner's bridge behind which the node itself is
+INSIDE, OUTSIDE = (
+    "inside",
+    "outside",
+)  # where a learner translates: the ports towards the node, and towards the fabric
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 NODE_NETWORK = IPv4Network("172.16.0.0/24")
 PROVIDER = IPv4Interface("172.16.0.254/24")  # the fabric's own address: the way to the internet
@@ -65,6 +69,7 @@ class HostPlan:
     tunnel: IPv4Address | None = None  # of a node: its own address in the overlay
     routes: Player = "kernel"  # of a node: who forwards its packets
     overlay: Player = "nobody"  # of a node: who puts packets into the tunnel
+    egress: Player = "kernel"  # of a node: who gives its pods an address that the internet knows
     ip: list[str] = field(default_factory=list)
     fdb: list[str] = field(default_factory=list)  # `bridge` commands
     sysctls: dict[str, str | int] = field(default_factory=dict)
@@ -115,9 +120,9 @@ def plan(
     names = pod_names(nodes, pods, prefix)
     made = Plan(who, {}, [])
     fabric = _fabric(made, prefix)
-    routers, vteps = (by_node(layer, network, nodes) for layer in ("routes", "overlay"))
-    for index, (group, router, vtep) in enumerate(zip(names, routers, vteps, strict=True), start=1):
-        node = HostPlan(f"{prefix}node{index}", "node", _node_address(index), routes=router, overlay=vtep)
+    everywhere = [by_node(layer, network, nodes) for layer in ("routes", "overlay", "egress")]
+    for index, (group, router, vtep, nat) in enumerate(zip(names, *everywhere, strict=True), start=1):
+        node = HostPlan(f"{prefix}node{index}", "node", _node_address(index), routes=router, overlay=vtep, egress=nat)
         _node(made, node, index, group, fabric, nodes)
     for name in made.hosts:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
@@ -175,7 +180,7 @@ def _node(made: Plan, node: HostPlan, index: int, pods: list[str], fabric: HostP
     if len(pods) > subnet.num_addresses - 3:
         raise ValueError(f"{name} has room for {subnet.num_addresses - 3} pods, not for {len(pods)}")
     _add(made, node)
-    made.links.append(Link(End(name, "eth0", cni_mac(address.ip), address), End(fabric.name, f"to{name}")))
+    _uplink(made, node, fabric)
     fabric.ip += [f"link set to{name} master fabric0", f"link set to{name} up"]
     node.ip += [*_owned(node, address, "eth0"), "link set eth0 up"]
 
@@ -191,6 +196,19 @@ def _node(made: Plan, node: HostPlan, index: int, pods: list[str], fabric: HostP
     _routes(made, node, index, nodes, subnet)
     if node.overlay != "nobody":
         _overlay(made, node, index, nodes)
+
+
+def _uplink(made: Plan, node: HostPlan, fabric: HostPlan) -> None:
+    """A node's cable to the others. Where a learner translates it is cut, and the learner has the two ends."""
+    near = End(node.name, "eth0", cni_mac(node.address.ip), node.address)
+    far = End(fabric.name, f"to{node.name}")
+    if node.egress != "learner":
+        made.links.append(Link(near, far))
+        return
+    made.links += [Link(near, End(node.name, INSIDE)), Link(End(node.name, OUTSIDE), far)]
+    for port in (INSIDE, OUTSIDE):
+        node.sysctls[f"ipv4/conf/{port}/arp_ignore"] = 8  # it is a mere port, and nobody's address
+        node.ip.append(f"link set {port} up")
 
 
 def _owned(node: HostPlan, address: IPv4Interface, interface: str) -> list[str]:
@@ -221,7 +239,7 @@ def _routes(made: Plan, node: HostPlan, index: int, nodes: int, subnet: IPv4Netw
         if made.players["overlay"] == "nobody":
             node.ip += [f"route add {pod_subnet(n)} via {NODE_NETWORK[n]}" for n in _others(index, nodes)]
         node.ip.append(f"route add default via {PROVIDER.ip}")
-    if made.players["egress"] == "kernel":
+    if node.egress == "kernel":
         node.nft = (
             "add table ip podpath\n"
             "add chain ip podpath postrouting { type nat hook postrouting priority srcnat; }\n"

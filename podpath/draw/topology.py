@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from podpath import interfaces
 from podpath.draw.style import ROLES, WIDTH, box, canvas, line, widest, width, write
 from podpath.interfaces import InterfaceState
-from podpath.topology import BRIDGE, NODE_NETWORK, UPLINK, HostPlan, Plan
+from podpath.topology import BRIDGE, INSIDE, NODE_NETWORK, OUTSIDE, UPLINK, HostPlan, Plan
 
 _TUNNEL = "flannel.1"
 _WORDS = {  # who plays a layer, in the order in which a packet leaves a node
@@ -19,7 +19,7 @@ _WORDS = {  # who plays a layer, in the order in which a packet leaves a node
     "egress": {"kernel": "the kernel's NAT", "learner": "your NAT", "nobody": "no NAT"},
 }
 _POD, _CABLE, _BAR, _LAYER, _STEM, _PAD, _GAP = 0.72, 0.5, 0.3, 0.25, 0.34, 0.08, 0.1  # inches
-_TITLE, _SPINE = 0.28, 0.12
+_TITLE, _SPINE, _CHIP = 0.28, 0.12, 0.22
 
 
 @dataclass
@@ -84,6 +84,8 @@ def _attached(cluster: Any) -> dict[str, dict[str, str]]:
         others = [layer for layer, player in plan.players.items() if player == "learner" and layer != "bridge"]
         if plan.players["bridge"] != "kernel" and set(one.ports) & set(plan.hosts[node].ports):
             layer = "bridge"
+        elif set(one.ports) == {INSIDE, OUTSIDE}:
+            layer = "egress"
         else:
             layer = next((layer for layer in others if layer not in here), f"on {', '.join(one.ports)}")
         here[layer] = name
@@ -121,7 +123,7 @@ def _pod_rows(scene: _Scene, node: HostPlan) -> int:
 def _height(scene: _Scene, node: HostPlan) -> float:
     uplink = _STEM if UPLINK in node.ports else 0.0
     layers = (len(_players(scene, node)) - 1) * (_LAYER + 0.05)
-    extras = 0.2 * len(_extras(scene, node))
+    extras = 0.2 * len(_extras(scene, node)) + (2 * _CHIP if node.egress == "learner" else 0.0)
     rows = max(1, _pod_rows(scene, node))
     return _TITLE + rows * (_POD + _CABLE + _BAR + 0.08) + uplink + _STEM + 0.12 + layers + extras + 0.3
 
@@ -131,7 +133,8 @@ def _players(scene: _Scene, node: HostPlan) -> list[tuple[str, str]]:
     here = scene.attached.get(node.name, {})
     told = []
     for layer in sorted(scene.plan.players, key=list(_WORDS).index):
-        player = {"routes": node.routes, "overlay": node.overlay}.get(layer, scene.plan.players[layer])
+        own = {"routes": node.routes, "overlay": node.overlay, "egress": node.egress}
+        player = own.get(layer, scene.plan.players[layer])
         if layer == "overlay" and player == "nobody":
             continue  # most clusters have none
         if layer in here:
@@ -145,7 +148,7 @@ def _players(scene: _Scene, node: HostPlan) -> list[tuple[str, str]]:
 
 def _extras(scene: _Scene, node: HostPlan) -> list[str]:
     """The interfaces of a node that no cable leads to: tunnels, and what learners have made."""
-    known = {*node.ports, BRIDGE, "eth0"}
+    known = {*node.ports, BRIDGE, "eth0", INSIDE, OUTSIDE}
     found = [name for name, one in scene.states[node.name].items() if name not in known and one.up]
     wanted = [_TUNNEL] if scene.live and node.overlay == "kernel" else []
     return list(dict.fromkeys([*wanted, *found]))
@@ -250,7 +253,12 @@ def _below(
     joined = _chip(ax, scene, node.name, BRIDGE, middle, y, addressed=True)
     y += 0.2
     line(ax, [middle, middle], [first, y], dashed=not joined)
-    for word, role in others:
+    nat = 1 + (node.overlay != "nobody") if node.egress == "learner" else None  # which of them is it?
+    for number, (word, role) in enumerate(others):
+        if number == nat:
+            for interface in ("eth0", INSIDE):
+                _chip(ax, scene, node.name, interface, middle, y + 0.07, addressed=interface == "eth0")
+                y += _CHIP
         box(ax, left, y, right - left, _LAYER, ROLES[role], _fill(role), role == "nobody")
         write(ax, middle, y + _LAYER / 2, word, "small", ha="center", bold=role == "learner")
         y += _LAYER + 0.05
@@ -259,7 +267,8 @@ def _below(
         state = scene.find(node.name, extra)
         _chip(ax, scene, node.name, extra, middle, y + 0.07, addressed=state is not None and bool(state.addresses))
         y += 0.2
-    _chip(ax, scene, node.name, "eth0", middle, bottom - 0.16, addressed=True)
+    last = "eth0" if nat is None else OUTSIDE
+    _chip(ax, scene, node.name, last, middle, bottom - 0.16, addressed=last == "eth0")
 
 
 def _fabric(ax: Axes, scene: _Scene, bars: Sequence[float], left: float, across: float) -> None:
@@ -271,7 +280,7 @@ def _fabric(ax: Axes, scene: _Scene, bars: Sequence[float], left: float, across:
     for number, node in enumerate(scene.nodes):
         row, column = divmod(number, scene.per_row)
         x = left + column * (scene.node_width + _GAP) + scene.node_width / 2
-        near = scene.find(node.name, "eth0")
+        near = scene.find(node.name, OUTSIDE if node.egress == "learner" else "eth0")
         far = _chip(ax, scene, fabric.name, f"to{node.name}", x, bars[row] - 0.2)
         line(ax, [x, x], [bars[row] - _CABLE, bars[row]], dashed=not far or near is None or bool(near.trouble))
     for y in bars:

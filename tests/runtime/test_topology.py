@@ -228,7 +228,7 @@ def test_the_routes_may_be_played_node_by_node() -> None:
     [
         ({"routes": ["learner"]}, "given to 1 nodes, but there are 2"),
         ({"routes": ["learner", "kernal"]}, "nobody called 'kernal' can play routes"),
-        ({"bridge": ["learner", "kernel"]}, "only routes and overlay can be played node by node, not bridge"),
+        ({"bridge": ["learner", "kernel"]}, "only routes, overlay and egress can be played node by node, not bridge"),
         ({"routes": "learner", "egress": "kernel"}, "overlay and egress must be nobody's"),
         ({"routes": "learner", "overlay": "kernel"}, "overlay and egress must be nobody's"),
     ],
@@ -253,6 +253,20 @@ def test_a_router_is_told_its_interfaces_and_the_routes_to_what_is_further_away(
     ]
     with pytest.raises(ValueError, match="xpod1 is no node"):
         routing.configuration(plan, "xpod1")
+
+
+def test_a_learners_nat_stands_in_the_cable_of_its_node_and_the_kernel_translates_on_the_others() -> None:
+    plan = topology.plan(2, 1, {"egress": ["learner", "kernel"]})
+    cables = [(link.a.host, link.a.interface, link.b.host, link.b.interface) for link in plan.links]
+    assert ("node1", "eth0", "node1", "inside") in cables
+    assert ("node1", "outside", "fabric", "tonode1") in cables
+    assert ("node2", "eth0", "fabric", "tonode2") in cables
+    mine, kernels = plan.hosts["node1"], plan.hosts["node2"]
+    assert mine.nft == ""
+    assert "masquerade" in kernels.nft
+    assert f"addr add {mine.address} dev eth0" in mine.ip
+    assert all(mine.sysctls[f"ipv4/conf/{port}/arp_ignore"] == 8 for port in ("inside", "outside"))
+    assert [host.egress for host in of_role(plan, "node")] == ["learner", "kernel"]
 
 
 def test_the_internet_knows_the_way_to_the_nodes_and_none_to_the_pods() -> None:

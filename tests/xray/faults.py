@@ -10,9 +10,9 @@ from typing import Any
 from podpath import Cluster, attach
 from podpath.datapath import UNDERLAY
 from podpath.host import Host
-from podpath.packets import UDP, ipv4, udp
+from podpath.packets import UDP, checksum, ipv4, udp
 from podpath.path import Place, expected
-from podpath.topology import OVERLAY, OVERLAY_PORT, OVERLAY_WIRE, Network, cni_mac
+from podpath.topology import INSIDE, OUTSIDE, OVERLAY, OVERLAY_PORT, OVERLAY_WIRE, Network, cni_mac
 from podpath.trace import Died
 from podpath.xrays import Xray, xray
 
@@ -46,6 +46,30 @@ class Vtep:
     def _to(self, frame: bytes) -> list[IPv4Address]:
         """flannel's MAC addresses say the subnet, and this the node: 0a:58:0a:f4:02:00 is node2's."""
         return [peer for peer in self.peers if frame[0] & 1 or peer.packed[3] == frame[4]]
+
+
+class Nat:
+    """Gives pings to the internet the node's address, and their answers back to the pod of that identifier."""
+
+    def __init__(self, public: IPv4Address) -> None:
+        self.public, self.pods = public.packed, dict[bytes, bytes]()
+
+    def receive(self, port: str, frame: bytes, now: float) -> list[tuple[str, bytes]]:
+        source, destination, identifier = frame[26:30], frame[30:34], frame[38:40]
+        if port == INSIDE:
+            if source[:1] == b"\x0a" and destination[:1] == b"\xcb":  # from 10.244.0.0/16 to 203.0.113.0/24
+                self.pods[identifier] = source
+                return [(OUTSIDE, _readdressed(frame, 26, self.public))]
+            return [(OUTSIDE, frame)]
+        if source[:1] == b"\xcb" and identifier in self.pods:
+            return [(INSIDE, _readdressed(frame, 30, self.pods[identifier]))]
+        return [(INSIDE, frame)]
+
+
+def _readdressed(frame: bytes, at: int, address: bytes) -> bytes:
+    head = frame[14:24] + bytes(2) + frame[26:34]
+    head = head[: at - 14] + address + head[at - 10 :]
+    return frame[:14] + head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + frame[34:]
 
 
 OVERLAY_OF_THE_KERNEL: Network = {"overlay": "kernel"}
@@ -86,6 +110,8 @@ def scene(seed: int, stack: ExitStack, network: Network | None = None, across: b
         if cluster.plan.hosts[node.name].overlay == "learner":
             others = [IPv4Address(other.ip) for other in cluster.nodes if other is not node]
             stack.enter_context(attach(Vtep(IPv4Address(node.ip), others), node, [OVERLAY_WIRE, UNDERLAY]))
+        if cluster.plan.hosts[node.name].egress == "learner":
+            stack.enter_context(attach(Nat(IPv4Address(node.ip)), node, [INSIDE, OUTSIDE]))
     cluster.converge()
     home = {pod: cluster.plan.hosts[pod.name].node for pod in cluster.pods}
     pairs = [(a, b) for a in cluster.pods for b in cluster.pods if a is not b and not (across and home[a] == home[b])]

@@ -10,7 +10,7 @@ from podpath.layers import layers
 from podpath.path import Place, expected
 from podpath.topology import OVERLAY_HEADERS, Layer, Network, Player
 
-from .faults import Vtep, scene
+from .faults import Nat, Vtep, scene
 
 WORKING: dict[str, Network] = {
     "kernel": "kernel",
@@ -18,6 +18,7 @@ WORKING: dict[str, Network] = {
     "overlay": {"overlay": "kernel"},
     "learner-overlay": {"bridge": "learner", "overlay": "kernel"},
     "learners-vtep": {"overlay": "learner"},
+    "learners-nat": {"egress": "learner"},
 }
 MISSING = [  # a layer, who asks, who is asked, where the last packet was seen, what should have come next
     ("bridge", "pod1", "pod2", "node1 topod1 <-", "node1 topod2 ->"),
@@ -111,6 +112,36 @@ def test_a_learners_tunnel_without_a_learner_is_where_the_packet_dies() -> None:
     with Cluster(2, 1, {"overlay": "learner"}) as cluster:
         seen = xray(cluster, f"ping -c 1 -W 0.3 {cluster.pods[1].ip}", source=cluster.pods[0])
         assert str(seen.died_at) == "the echo request arrived at overlay of node1 and did not leave by eth0"
+
+
+@pytest.mark.sandboxed
+@pytest.mark.parametrize("players", [["learner", "kernel"], ["kernel", "learner"]])
+def test_a_learners_nat_may_stand_beside_the_kernels(players: list[Player]) -> None:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(2, 1, {"egress": players}))
+        for node in cluster.nodes:
+            if cluster.plan.hosts[node.name].egress == "learner":
+                stack.enter_context(attach(Nat(IPv4Address(node.ip)), node, ["inside", "outside"]))
+        cluster.converge()
+        for pod, node in zip(cluster.pods, cluster.nodes, strict=True):
+            seen = xray(cluster, f"ping -c 1 -W 2 {cluster.internet.ip}", source=pod)
+            assert seen.died_at is None, str(seen)
+            (changed,) = [(place, one) for place, one in seen.changes if one.field == "source" and "." in one.after]
+            mine = cluster.plan.hosts[node.name].egress == "learner"
+            assert changed[0] == Place(node.name, "outside" if mine else "eth0", True)
+            assert changed[1].after == node.ip
+            reply = seen.conversation.reply
+            assert reply is not None
+            assert reply.way[-1].place == Place(pod.name, "eth0", False)
+
+
+@pytest.mark.sandboxed
+def test_a_learners_nat_without_a_learner_is_where_the_packet_dies() -> None:
+    with Cluster(1, 1, {"egress": "learner"}) as cluster:
+        node = cluster.nodes[0]
+        node.cmd("ip neigh replace 172.16.0.254 lladdr 0a:58:ac:10:00:fe dev eth0")
+        seen = xray(cluster, f"ping -c 1 -W 0.3 {cluster.internet.ip}", source=cluster.pods[0])
+        assert str(seen.died_at) == "the echo request arrived at inside of node1 and did not leave by outside"
 
 
 @pytest.mark.sandboxed
