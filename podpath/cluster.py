@@ -186,7 +186,10 @@ class Cluster:
         return self
 
     def serve(self, host: Host, port: int = 80, text: str | None = None) -> None:
-        """Start a web server that answers every request with `text` (the host's name) until the cluster closes."""
+        """Start a web server that answers every request with `text` (the host's name) until the cluster closes.
+
+        Its page /log has a line for each other request: the address and port it came from, and the path.
+        """
         page = f"{host.name}\n" if text is None else text
         server = [sys.executable, "-I", "-S", str(Path(__file__).with_name("page.py")), str(port), page]
         child = subprocess.Popen(

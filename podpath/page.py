@@ -1,18 +1,28 @@
-"""A web server with one page: `page.py PORT TEXT`. It says "ready" on stdout when it listens."""
+"""A web server with one page: `page.py PORT TEXT`. It says "ready" on stdout when it listens.
+
+What it has been asked is on another page, /log: a line each, with the address and port of who asked, and the path.
+"""
 
 import sys
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT, TEXT = int(sys.argv[1]), sys.argv[2].encode()
+LOG: deque[str] = deque(maxlen=1000)
 
 
 class Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path == "/log":
+            page = "".join(f"{line}\n" for line in LOG).encode()
+        else:
+            LOG.append(f"{self.client_address[0]} {self.client_address[1]} {self.path}")
+            page = TEXT
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(TEXT)))
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        self.wfile.write(TEXT)
+        self.wfile.write(page)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not worth a line."""

@@ -5,7 +5,7 @@ identifiers that a check cites are rows of the conformance cases (NAT-01) and of
 """
 
 from grader.check import Lab
-from grader.checks.egress import beyond, ports, time, translate, which
+from grader.checks.egress import beyond, live, ports, time, translate, which
 from grader.checks.egress.trial import EgressTrial
 
 LAB = Lab(
@@ -13,5 +13,5 @@ LAB = Lab(
     name="egress",
     class_name="EgressNat",
     trial=EgressTrial,
-    steps=(which.STEP, translate.STEP, ports.STEP, time.STEP, beyond.STEP),
+    steps=(which.STEP, translate.STEP, ports.STEP, time.STEP, beyond.STEP, live.STEP),
 )

@@ -6,7 +6,6 @@ cites: RT-02
 """
 
 import struct
-from collections import OrderedDict
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
@@ -282,18 +281,21 @@ class EgressNat:
         return flow
 
     def choose(self, protocol, wanted, now):
-        """A public port that nobody has: `wanted` if it can be, else the one that has been free for longest."""
+        """A public port that nobody has: `wanted` if it can be, else another; None if there is none."""
         if protocol not in self.free:
-            self.free[protocol] = OrderedDict.fromkeys(self.ports)
+            self.free[protocol] = set(self.ports)
         free = self.free[protocol]
         if not self.is_own(protocol, wanted, now) and not self.live(self.taken.get((protocol, wanted)), now):
-            free.pop(wanted, None)
+            free.discard(wanted)
             return wanted
-        for _ in range(len(free)):
-            port, _ = free.popitem(last=False)
+        others = set()
+        while free:
+            port = free.pop()
             if port and not self.is_own(protocol, port, now):
+                free |= others
                 return port
-            free[port] = None
+            others.add(port)
+        self.free[protocol] = others
         return None
 
     def is_own(self, protocol, port, now):
@@ -320,7 +322,7 @@ class EgressNat:
         if not mapping.flows:
             del self.mappings[mapping.inside], self.taken[mapping.outside]
             if mapping.port in self.ports:
-                self.free[mapping.outside[0]][mapping.port] = None
+                self.free[mapping.outside[0]].add(mapping.port)
 
     def sweep(self, now):
         self.swept = now
