@@ -73,11 +73,19 @@ class Load:
     """UDP in IPv4 from one host to another. Use it as a context manager.
 
     The stations that speak are not the hosts themselves but "behind" them, so that the hosts' own kernels drop at once
-    what arrives, and do not take part.
+    what arrives, and do not take part. `interfaces` are those of the two hosts; `frames`, if given, what goes there and
+    what goes back.
     """
 
-    def __init__(self, source: Host, destination: Host) -> None:
-        self._ends = [_opened(host) for host in (source, destination)]
+    def __init__(
+        self,
+        source: Host,
+        destination: Host,
+        interfaces: tuple[str, str] = ("eth0", "eth0"),
+        frames: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        self._ends = [_opened(*end) for end in zip((source, destination), interfaces, strict=True)]
+        self._frames = frames
         self.lost = 0
 
     def __enter__(self) -> Self:
@@ -91,6 +99,12 @@ class Load:
         """Whether a frame gets through, first back and then forth: each end has spoken then, and is known."""
         until = time.monotonic() + deadline
         return self._once(1, 0, until) and self._once(0, 1, until)
+
+    def passes_one_way(self, deadline: float) -> bool:
+        """Whether a frame gets through on its way there. What has come by another forwarder is thrown away before."""
+        while Batch(b"").receive(self._ends[1]):
+            pass
+        return self._once(0, 1, time.monotonic() + deadline)
 
     def _once(self, near: int, far: int, until: float) -> bool:
         """Send one frame after another until one arrives."""
@@ -120,12 +134,14 @@ class Load:
         return arrived / seconds
 
     def _frame(self, near: int, far: int) -> bytes:
+        if self._frames is not None:
+            return self._frames[near]
         (source, ip), (destination, other_ip) = STATIONS[near], STATIONS[far]
         return ethernet(destination, source, ETH_IPV4, ipv4(ip, other_ip, UDP, udp(40000, 40001, PAYLOAD)))
 
 
-def _opened(host: Host) -> socket.socket:
+def _opened(host: Host, interface: str) -> socket.socket:
     with netns.inside(host.netns):
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        opened.bind(("eth0", ETH_IPV4))
+        opened.bind((interface, ETH_IPV4))
     return opened
