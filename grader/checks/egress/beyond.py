@@ -179,6 +179,7 @@ def hairpin(t: EgressTrial) -> None:
         frame = t.outward(asked.packet())
         sent = t.ask(nat, INSIDE, frame)
         port = _source_port(sent)
+        t.taken(port)
         seen = wanted.sent_by(t.public, port or 0)
         why = _hairpin_mistake(asked, sent, at)
         t.judge(INSIDE, frame, sent, [(INSIDE, ethernet(t.node, t.gateway, ETH_IPV4, seen.packet()))], why)
@@ -231,6 +232,7 @@ def fragments(t: EgressTrial) -> None:
         answer = public.answer(t.random.randbytes(3000), ident=t.random.getrandbits(16))
         _in_order(t, nat, (OUTSIDE, answer), (INSIDE, answer.sent_to(packet.source, packet.sport)), sizes)
     _strays(t, nat)
+    _same_identification(t)
     _many(t)
 
 
@@ -269,6 +271,22 @@ def _strays(t: EgressTrial, nat: Handle) -> None:
     for fragment in near:
         t.passes(nat, INSIDE, t.outward(fragment), "From pod to pod fragments pass as everything does. It was {got}.")
     t.returns(nat, public.answer(), known.source, known.sport)
+
+
+def _same_identification(t: EgressTrial) -> None:
+    """Two servers answer two pods, by chance with the same identification."""
+    nat, ident = t.nat(), t.random.getrandbits(16)
+    t.transcript.note(f"fragments of different packets, all with the identification {ident}")
+    steps: list[list[tuple[bytes, bytes]]] = [[], []]
+    for packet in (t.flow(UDP), t.flow(UDP)):
+        port = t.leaves(nat, packet)
+        answer = packet.sent_by(t.public, port).answer(t.random.randbytes(500), ident=ident)
+        inside = answer.sent_to(packet.source, packet.sport)
+        for step, before, after in zip(steps, answer.fragments([80]), inside.fragments([80]), strict=True):
+            step.append((t.inward(before), t.inward(after)))
+    for step in steps:
+        for before, after in step:
+            t.turns(nat, OUTSIDE, before, INSIDE, after)
 
 
 def _many(t: EgressTrial) -> None:

@@ -19,6 +19,7 @@ DEADLINE = 3.0  # seconds until what has not come is taken for lost
 _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "juniper", "kelp", "larch"]
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 _NOTHING = "nothing came"
+_PORTS = range(20000, 30000)  # of pods and servers; none that a NAT chooses by itself
 
 STEP = Step("Step 6: live")
 
@@ -90,7 +91,7 @@ def as_the_kernel(t: EgressTrial) -> None:
     with _cluster(t) as (cluster, node), _attached(t, cluster, node) as attachment:
         kernels = next(other for other in cluster.nodes if other is not node)
         for event, play in _PLAYS.items():
-            ports = [t.port(), t.port()]
+            ports = t.random.sample(_PORTS, 2)
             wanted, got = (_Scene(cluster, one, ports).played(play) for one in (kernels, node))
             _raise_failures(t, attachment)
             if wanted != got:

@@ -39,10 +39,15 @@ def same_port(t: EgressTrial) -> None:
         _each_its_own(t, nat, flows, given)
     nat, packet = t.nat(), t.flow(UDP)
     t.transcript.note("each protocol has ports of its own")
+    owners = []
     for protocol in t.random.sample(PROTOCOLS, 3):
-        other = replace(t.flow(protocol), sport=packet.sport)
+        owners.append(replace(t.flow(protocol), sport=packet.sport))
         why = "No pod has that port of this protocol, so it is kept. It became {got}."
-        t.leaves(nat, other, packet.sport, why=why)
+        t.leaves(nat, owners[-1], packet.sport, why=why)
+    for one, other in zip(owners, [*owners[1:], owners[0]], strict=True):
+        both = replace(one, source=other.source)
+        why = "That port of this protocol is another pod's, whatever this pod has of other protocols. It left from {got}."
+        t.leaves(nat, both, among=set(DEFAULT_PORTS) - {packet.sport}, why=why)
     t.transcript.note("and so has each node: here is another NAT")
     why = "No pod of this node has that port, so it is kept. It became {got}. Does another NAT share your tables?"
     t.leaves(t.nat(), replace(t.flow(UDP), sport=packet.sport), packet.sport, why=why)
@@ -127,8 +132,11 @@ def exhausted(t: EgressTrial) -> None:
             free = set(ports) - set(given)
             given.append(t.leaves(nat, packet, among=free, why=_taken(given, ports)))
             flows.append(packet)
+        late = first
         for number in range(1, 5):
-            late = replace(first, source=t.pod(), sport=t.random.choice([first.sport, *ports]))
+            late = (
+                late if number == 4 else replace(first, source=t.pod(), sport=t.random.choice([first.sport, *ports]))
+            )
             why = "All ports are taken: the packet of a new flow has to be dropped, and it was {got}."
             t.stopped(nat, INSIDE, t.outward(late.packet()), why)
             _counted(t, nat, number)

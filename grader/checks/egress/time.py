@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from grader.check import Handle, Step
-from grader.checks.egress.trial import EgressTrial
+from grader.checks.egress.trial import INSIDE, OUTSIDE, EgressTrial
 from grader.checks.egress.wire import ACK, FIN, RST, SYN, Datagram
 from podpath.packets import ICMP, TCP, UDP
 
@@ -44,6 +44,7 @@ def idle(t: EgressTrial) -> None:
         t.wait(limit + _MARGIN, nat)
         _forgotten(t, nat, kept)
     _the_last_flow_counts(t)
+    _room_again(t)
 
 
 def _alive(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
@@ -60,7 +61,7 @@ def _forgotten(t: EgressTrial, nat: Handle, packet: Datagram) -> None:
     why = "The flow that had this port is forgotten, so the port is free, and kept. It became {got}."
     t.leaves(nat, heir, packet.sport, why=why)
     why = "This is an answer to a flow that is forgotten. Another pod has the port now and must not get it. It was {got}."
-    t.stopped(nat, "outside", late, why)
+    t.stopped(nat, OUTSIDE, late, why)
 
 
 def _the_last_flow_counts(t: EgressTrial) -> None:
@@ -75,9 +76,31 @@ def _the_last_flow_counts(t: EgressTrial) -> None:
     for _ in range(2):
         t.wait(IDLE[UDP] - _MARGIN, nat)
         t.leaves(nat, other, port)
+    late = first.sent_by(t.public, port).answer(b"too late")
+    why = "This flow is over, though another one of the same pod's port goes on. It must be dropped; it was {got}."
+    t.stopped(nat, OUTSIDE, t.inward(late.packet()), why)
     third = t.flow(UDP, first.source, first.sport)
     why = f"One flow of this pod's port is alive, from public port {port}; a new one left from {{got}}."
     t.leaves(nat, third, port, why=why)
+
+
+def _room_again(t: EgressTrial) -> None:
+    """All ports are taken, and then they are not."""
+    start = t.random.randrange(2000, 60000)
+    nat, first = t.nat(range(start, start + 2)), t.flow(UDP, sport=start + 5)
+    t.leaves(nat, first, first.sport)
+    for when in ("taken", "free again"):
+        t.transcript.note(f"both ports of the range are to be {when}")
+        for _ in range(2):
+            why = "It had to leave from one of the two ports, and left from {got}."
+            t.leaves(nat, replace(first, source=t.pod()), among={start, start + 1}, why=why)
+        t.stopped(
+            nat, INSIDE, t.outward(replace(first, source=t.pod()).packet()), "No port is free, and it was {got}."
+        )
+        t.leaves(nat, first, first.sport)
+        t.wait(IDLE[UDP] - _MARGIN, nat)
+        t.leaves(nat, first, first.sport)
+        t.wait(2 * _MARGIN, nat)
 
 
 @STEP.check(

@@ -69,12 +69,17 @@ class EgressTrial(Trial):
         return self.address(self.random.choice(_DOCUMENTATION))
 
     def port(self) -> int:
-        """A port that a program may have, each once."""
+        """A port that a program may have, each once, and none that a NAT has chosen: no flow is in another's way by chance."""
         while True:
             found = self.random.randrange(1024, 65536)
             if found not in self._ports_given:
                 self._ports_given.add(found)
                 return found
+
+    def taken(self, port: int | None) -> None:
+        """A NAT has chosen this port."""
+        if port is not None:
+            self._ports_given.add(port)
 
     def datagram(
         self,
@@ -154,6 +159,7 @@ class EgressTrial(Trial):
         frame = self.outward(packet.packet())
         sent = self.ask(nat, INSIDE, frame)
         got = _public_port(sent, packet.protocol)
+        self.taken(got)
         chosen = got if port is None or got is None else port
         wanted = self.outward(packet.sent_by(self.public, packet.sport if chosen is None else chosen).packet())
         if got is not None and ((port is not None and got != port) or (among is not None and got not in among)):

@@ -1,7 +1,7 @@
 """When the first flow of a pod's port ends, the port is gone for the others.
 
 caught-by: idle
-says: One flow of this pod's port is alive
+says: though another one of the same pod's port goes on
 cites: NAT-54
 """
 

@@ -1,4 +1,4 @@
-"""Keeps its tables in the class, so that every NAT has the others'.
+"""Keeps the table of ports in the class, so that every NAT has the others'.
 
 caught-by: same-port
 says: Does another NAT share your tables?
@@ -126,7 +126,7 @@ def finish(frame, packet):
 class EgressNat:
     """Lets pods speak to the world outside in the name of their node."""
 
-    mappings, taken, leaving, arriving = {}, {}, {}, {}
+    taken = {}
 
     def __init__(self, public, cluster, ports=range(32768, 61000), exempt=()):
         self.public = public.packed  # the node's own address, as its four bytes stand in a packet
@@ -136,6 +136,8 @@ class EgressNat:
         self.refused = 0  # how many packets were dropped because no port was free
 
         # What you remember. The shapes are up to you; this is what one solution has.
+        self.mappings = {}  # a pod's port, with its protocol -> the public port
+        self.leaving, self.arriving = {}, {}  # the flows, by what their packets say in each direction
         self.free = {}  # protocol -> ports that nobody has
         self.own = {}  # (protocol, port) -> when the node itself last sent from it
         self.fragments = {}  # what became of first fragments
@@ -321,7 +323,7 @@ class EgressNat:
         if not mapping.flows:
             del self.mappings[mapping.inside], self.taken[mapping.outside]
             if mapping.port in self.ports:
-                self.free.get(mapping.outside[0], set()).add(mapping.port)
+                self.free[mapping.outside[0]].add(mapping.port)
 
     def sweep(self, now):
         self.swept = now
