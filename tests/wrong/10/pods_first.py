@@ -414,6 +414,9 @@ class Flow:
         self.idle = IDLE[out[0]]
         self.expires = 0.0
 
+    def __repr__(self):
+        return f"a flow of {self.mapping}, silent for {self.idle:g} s at most"
+
     def touch(self, now, flags, inbound):
         """A packet of the flow has passed."""
         if flags & (FIN | SYN | RST):
