@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Self
 
 _PROC = Path("/proc")
+_SIGKILL = 1 << 8  # in a mask of signals
+_EXITING = 0x4  # PF_EXITING, in include/linux/sched.h
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,17 @@ class Process:
     state: str
     argv: tuple[str, ...]
     net: str | None
+    doomed: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether it is a zombie, or about to be none."""
         return self.state in "ZX"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on: what has been killed does not, though it may have to wait for a processor to end."""
+        return not self.ended and not self.doomed
 
     @classmethod
     def read(cls, pid: int) -> Self | None:
@@ -42,7 +50,9 @@ class Process:
             words = (folder / "cmdline").read_bytes().decode(errors="replace")
             numbers = tuple(int(number) for number in told["NSpid"].split())
             argv = tuple(words.split("\0")[:-1])
-            return cls(pid, numbers, int(told["PPid"]), told["State"][:1], argv, namespace(pid))
+            flags = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[6])
+            doomed = bool((int(told["SigPnd"], 16) | int(told["ShdPnd"], 16)) & _SIGKILL or flags & _EXITING)
+            return cls(pid, numbers, int(told["PPid"]), told["State"][:1], argv, namespace(pid), doomed)
         except (OSError, KeyError):
             return None  # it has just ended
 

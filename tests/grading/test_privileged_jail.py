@@ -13,7 +13,7 @@ import pytest
 
 from grader.check import LearnerError
 from grader.jail import Cell, Jail
-from grader.processes import View, children, namespace
+from grader.processes import Process, View, children, namespace
 
 pytestmark = pytest.mark.sandboxed
 
@@ -249,7 +249,9 @@ def test_its_processes_are_found_from_outside_by_the_numbers_that_it_knows(wait_
         assert found.numbers == (found.pid, inner)
         assert found.net not in (namespace(jail.home()), namespace(os.getpid()))
         assert os.getpid() not in {process.pid for process in view.all().values()}
-        pod.call("shell", f"kill -9 {inner}")
+        assert found.runs
+        os.kill(found.pid, signal.SIGKILL)
+        assert (killed := Process.read(found.pid)) is None or not killed.runs  # though it may not have ended yet
         wait_until(lambda: (one := view.process(inner)) is None or one.ended, "it ends")
 
 

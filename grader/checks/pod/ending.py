@@ -82,7 +82,7 @@ def container_dies(t: PodTrial) -> None:
 
 def _pause_is_untouched(t: PodTrial, pod: Watched) -> None:
     process = t.process(pod.number)
-    if process is None or process.ended or process.net != pod.net:
+    if process is None or not process.runs or process.net != pod.net:
         raise t.fail(
             f"{pod.name}: is the pause process still there?",
             "A container has died, and the pause process with it. Only the death of the pause process ends a pod.",

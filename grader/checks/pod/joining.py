@@ -23,7 +23,7 @@ def same_namespace(t: PodTrial) -> None:
     running.append((second, "other", second.add(containers.idle("other"))))
     for pod, name, before in running:
         process = t.process(pod.containers[name])
-        if process is None or process.ended or process.pid != before.pid:
+        if process is None or not process.runs or process.pid != before.pid:
             raise t.fail(
                 f"{pod.name}: does {name} still run?",
                 f"{name} has ended since another container was added. All containers of a pod run at the same time.",

@@ -19,7 +19,7 @@ def own_namespace(t: PodTrial) -> None:
     first, second = t.started(), t.started()
     for pod in (first, second, first):
         process = t.process(pod.number)
-        if process is None or process.ended or process.net != pod.net:
+        if process is None or not process.runs or process.net != pod.net:
             raise t.fail(
                 f"{pod.name}: is the pause process still there?",
                 "The pause process has ended, or left its namespace. It must last as long as the pod: `sleep infinity` "

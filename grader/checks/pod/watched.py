@@ -41,7 +41,7 @@ class Watched:
         t = self.trial
         process = t.process(number)
         t.raise_if_python_moved("start()")
-        if process is None or process.ended:
+        if process is None or not process.runs:
             raise t.fail(
                 f"{self.name}: is there a pause process?",
                 "start() returned the number of a process that is not there, or has ended already. The pause process "
@@ -117,7 +117,7 @@ class Watched:
 
         def runs() -> Process | str:
             process = self.trial.process(number)
-            if process is None or process.ended:
+            if process is None or not process.runs:
                 return "ended"
             return process if _same(process.argv, program.argv) else ""
 
