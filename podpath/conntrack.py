@@ -1,9 +1,13 @@
 """What a host's kernel remembers of the connections that it has seen: its connection tracking table.
 
-Linux shows it in /proc/net/nf_conntrack, one line each, where it was built with that (most distributions' are).
+Linux shows it in /proc/net/nf_conntrack, one line each, where it was built with that (most distributions' are), and
+takes entries out of it on request by netlink (linux/netfilter/nfnetlink_conntrack.h).
 """
 
+import os
 import re
+import socket
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -13,6 +17,10 @@ from podpath.conversation import Flow
 from podpath.host import Host
 
 _FIELD = re.compile(r"(src|dst|sport|dport|id)=(\S+)")
+_NUMBERS = {"TCP": 6, "UDP": 17}
+_NETLINK_NETFILTER, _NESTED = 12, 0x8000
+_DELETE, _REQUEST_ACK = 0x0102, 5  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE; NLM_F_REQUEST, NLM_F_ACK
+_UNKNOWN = 2  # ENOENT: there is no such entry
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,46 @@ def _flow(protocol: str, told: dict[str, str]) -> Flow:
     """An echo's identifier stands for both ports, as it does wherever flows are compared."""
     ident = told.get("id", "")
     return protocol, (told["src"], told.get("sport", ident)), (told["dst"], told.get("dport", ident))
+
+
+def forget(host: Host, entries: Iterable[Connection]) -> int:
+    """Take TCP or UDP entries out of a host's table, as `conntrack -D` does; how many of them were still there.
+
+    The next packet of such a connection is the first of a new one. RuntimeError where the kernel does not allow it.
+    """
+    requests = [(one, _deletion(one.original)) for one in entries]
+    gone = 0
+    with netns.inside(host.netns):
+        kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+    with kernel:
+        for one, request in requests:
+            kernel.send(request)
+            (answer,) = struct.unpack_from("=i", kernel.recv(4096), 16)  # behind the message's header
+            error = -answer
+            if error not in (0, _UNKNOWN):
+                raise RuntimeError(
+                    f"the kernel of {host.name} does not forget {words(one.original)}: {os.strerror(error)}"
+                )
+            gone += error == 0
+    return gone
+
+
+def _deletion(flow: Flow) -> bytes:
+    """The request to delete the entry of which `flow` is the original direction. ValueError if it is not TCP or UDP."""
+    protocol, (source, near), (destination, far) = flow
+    if protocol not in _NUMBERS:
+        raise ValueError(f"{words(flow)}: only TCP and UDP have ports by which to name an entry")
+    addresses = _attribute(1, socket.inet_aton(source)) + _attribute(2, socket.inet_aton(destination))
+    ports = _attribute(2, struct.pack("!H", int(near))) + _attribute(3, struct.pack("!H", int(far)))
+    transport = _attribute(1, bytes([_NUMBERS[protocol]])) + ports
+    tuple_ = _attribute(1 | _NESTED, _attribute(1 | _NESTED, addresses) + _attribute(2 | _NESTED, transport))
+    body = struct.pack("!BBH", socket.AF_INET, 0, 0) + tuple_
+    return struct.pack("=IHHII", 16 + len(body), _DELETE, _REQUEST_ACK, 1, 0) + body
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    """A netlink attribute: length, kind, value, and what fills up to four bytes."""
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def translations(host: Host) -> dict[Flow, IPv4Address]:
