@@ -151,9 +151,8 @@ class Cluster:
             self._attached.remove(attached)
 
     def __repr__(self) -> str:
-        who = {
-            layer: player for layer, player in self.plan.players.items() if (layer, player) != ("overlay", "nobody")
-        }
+        usual = {("overlay", "nobody"), ("services", "kernel")}
+        who = {layer: player for layer, player in self.plan.players.items() if (layer, player) not in usual}
         layers = ", ".join(f"{layer}: {player}" for layer, player in who.items())
         return f"<Cluster of {len(self.nodes)} nodes and {len(self.pods)} pods; {layers}>"
 

@@ -10,9 +10,11 @@ from podpath.topology import (
     BRIDGE,
     INSIDE,
     INTERNET_GATEWAY,
+    NETWORK,
     OUTSIDE,
     OVERLAY,
     OVERLAY_WIRE,
+    POD,
     PROVIDER,
     UPLINK,
     HostPlan,
@@ -153,11 +155,15 @@ def _node_of(plan: Plan, host: HostPlan) -> HostPlan | None:
 
 
 def _from_pod(pod: HostPlan) -> list[Place]:
-    return _cable(pod.name, "eth0", str(pod.node), f"to{pod.name}")
+    if pod.services != "learner":
+        return _cable(pod.name, "eth0", str(pod.node), f"to{pod.name}")
+    return _cable(pod.name, "eth0", pod.name, POD) + _cable(pod.name, NETWORK, str(pod.node), f"to{pod.name}")
 
 
 def _to_pod(pod: HostPlan) -> list[Place]:
-    return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
+    if pod.services != "learner":
+        return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
+    return _cable(str(pod.node), f"to{pod.name}", pod.name, NETWORK) + _cable(pod.name, POD, pod.name, "eth0")
 
 
 def _to_fabric(plan: Plan, node: HostPlan) -> list[Place]:

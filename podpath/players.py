@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 Player = Literal["nobody", "kernel", "learner"]
-Layer = Literal["bridge", "routes", "overlay", "egress"]
+Layer = Literal["bridge", "routes", "overlay", "egress", "services"]
 Network = Player | Mapping[Layer, Player | Sequence[Player]]
 
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-_BY_NODE: tuple[Layer, ...] = ("routes", "overlay", "egress")
-_KERNEL: dict[Layer, Player] = {"bridge": "kernel", "routes": "kernel", "overlay": "nobody", "egress": "kernel"}
+_BY_NODE: tuple[Layer, ...] = ("routes", "overlay", "egress", "services")
+_KERNEL: dict[Layer, Player] = {
+    "bridge": "kernel",
+    "routes": "kernel",
+    "overlay": "nobody",
+    "egress": "kernel",
+    "services": "kernel",
+}
 
 
 def players(network: Network) -> dict[Layer, Player]:
@@ -19,9 +25,10 @@ def players(network: Network) -> dict[Layer, Player]:
     bridge; the kernel plays the others. A mapping says it layer by layer; what it leaves out is the kernel's, but for
     the overlay, which is there only where it is asked for: `{"overlay": "kernel"}`.
 
-    Routes, overlay and egress may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then
+    Routes, overlay, egress and services may be played node by node: `{"routes": ["learner", "kernel", "learner"]}`; they are then
     called the learner's as a whole. Where a learner has the routes, the addresses of the node are the learner's, too: its kernel has
-    none, and translates none (egress is nobody's).
+    none, and translates none (egress is nobody's). Where a learner has the services, the cable of every pod of the node is
+    cut: see `topology.POD`.
     """
     if not isinstance(network, str):
         network = _of_all_nodes(network)

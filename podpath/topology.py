@@ -30,6 +30,10 @@ INSIDE, OUTSIDE = (
     "inside",
     "outside",
 )  # where a learner translates: the ports towards the node, and towards the fabric
+POD, NETWORK = (
+    "pod",
+    "network",
+)  # where a learner has the services: the ports of a pod towards itself, and towards its node
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 NODE_NETWORK = IPv4Network("172.16.0.0/24")
 PROVIDER = IPv4Interface("172.16.0.254/24")  # the fabric's own address: the way to the internet
@@ -70,6 +74,7 @@ class HostPlan:
     routes: Player = "kernel"  # of a node: who forwards its packets
     overlay: Player = "nobody"  # of a node: who puts packets into the tunnel
     egress: Player = "kernel"  # of a node: who gives its pods an address that the internet knows
+    services: Player = "kernel"  # of a node, and of its pods: who gives connections to Services their endpoints
     ip: list[str] = field(default_factory=list)
     fdb: list[str] = field(default_factory=list)  # `bridge` commands
     sysctls: dict[str, str | int] = field(default_factory=dict)
@@ -120,9 +125,17 @@ def plan(
     names = pod_names(nodes, pods, prefix)
     made = Plan(who, {}, [])
     fabric = _fabric(made, prefix)
-    everywhere = [by_node(layer, network, nodes) for layer in ("routes", "overlay", "egress")]
-    for index, (group, router, vtep, nat) in enumerate(zip(names, *everywhere, strict=True), start=1):
-        node = HostPlan(f"{prefix}node{index}", "node", _node_address(index), routes=router, overlay=vtep, egress=nat)
+    everywhere = [by_node(layer, network, nodes) for layer in ("routes", "overlay", "egress", "services")]
+    for index, (group, router, vtep, nat, proxy) in enumerate(zip(names, *everywhere, strict=True), start=1):
+        node = HostPlan(
+            f"{prefix}node{index}",
+            "node",
+            _node_address(index),
+            routes=router,
+            overlay=vtep,
+            egress=nat,
+            services=proxy,
+        )
         _node(made, node, index, group, fabric, nodes)
     for name in made.hosts:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
@@ -186,9 +199,15 @@ def _node(made: Plan, node: HostPlan, index: int, pods: list[str], fabric: HostP
 
     for offset, pod in enumerate(pods):
         own = IPv4Interface(f"{subnet[2 + offset]}/{subnet.prefixlen}")
-        host = _add(made, HostPlan(pod, "pod", own, node=name))
+        host = _add(made, HostPlan(pod, "pod", own, node=name, services=node.services))
         port = f"to{pod}"
-        made.links.append(Link(End(pod, "eth0", cni_mac(own.ip), own), End(name, port)))
+        _cable(
+            made,
+            host,
+            End(pod, "eth0", cni_mac(own.ip), own),
+            End(name, port),
+            (POD, NETWORK) if host.services == "learner" else None,
+        )
         host.ip += [f"addr add {own} dev eth0", "link set eth0 up", f"route add default via {gateway.ip}"]
         node.ports.append(port)
     node.gateway = gateway
@@ -202,13 +221,18 @@ def _uplink(made: Plan, node: HostPlan, fabric: HostPlan) -> None:
     """A node's cable to the others. Where a learner translates it is cut, and the learner has the two ends."""
     near = End(node.name, "eth0", cni_mac(node.address.ip), node.address)
     far = End(fabric.name, f"to{node.name}")
-    if node.egress != "learner":
+    _cable(made, node, near, far, (INSIDE, OUTSIDE) if node.egress == "learner" else None)
+
+
+def _cable(made: Plan, host: HostPlan, near: End, far: End, cut: tuple[str, str] | None) -> None:
+    """The cable of a host. Where it is cut, the two ends are ports in the host itself: names that no other host has."""
+    if cut is None:
         made.links.append(Link(near, far))
         return
-    made.links += [Link(near, End(node.name, INSIDE)), Link(End(node.name, OUTSIDE), far)]
-    for port in (INSIDE, OUTSIDE):
-        node.sysctls[f"ipv4/conf/{port}/arp_ignore"] = 8  # it is a mere port, and nobody's address
-        node.ip.append(f"link set {port} up")
+    made.links += [Link(near, End(host.name, cut[0])), Link(End(host.name, cut[1]), far)]
+    for port in cut:
+        host.sysctls[f"ipv4/conf/{port}/arp_ignore"] = 8  # it is a mere port, and nobody's address
+        host.ip.append(f"link set {port} up")
 
 
 def _owned(node: HostPlan, address: IPv4Interface, interface: str) -> list[str]:

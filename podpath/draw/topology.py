@@ -20,6 +20,7 @@ _WORDS = {  # who plays a layer, in the order in which a packet leaves a node
 }
 _POD, _CABLE, _BAR, _LAYER, _STEM, _PAD, _GAP = 0.72, 0.5, 0.3, 0.25, 0.34, 0.08, 0.1  # inches
 _TITLE, _SPINE, _CHIP = 0.28, 0.12, 0.22
+_PROXY = 0.36  # where the cables of pods are cut
 
 
 @dataclass
@@ -81,7 +82,9 @@ def _attached(cluster: Any) -> dict[str, dict[str, str]]:
             continue  # it only listens
         node, name = one.node.name, type(one.datapath).__name__
         here = found.setdefault(node, {})
-        others = [layer for layer, player in plan.players.items() if player == "learner" and layer != "bridge"]
+        others = [
+            layer for layer, player in plan.players.items() if player == "learner" and layer in list(_WORDS)[1:]
+        ]
         if plan.players["bridge"] != "kernel" and set(one.ports) & set(plan.hosts[node].ports):
             layer = "bridge"
         elif set(one.ports) == {INSIDE, OUTSIDE}:
@@ -125,14 +128,16 @@ def _height(scene: _Scene, node: HostPlan) -> float:
     layers = (len(_players(scene, node)) - 1) * (_LAYER + 0.05)
     extras = 0.2 * len(_extras(scene, node)) + (2 * _CHIP if node.egress == "learner" else 0.0)
     rows = max(1, _pod_rows(scene, node))
-    return _TITLE + rows * (_POD + _CABLE + _BAR + 0.08) + uplink + _STEM + 0.12 + layers + extras + 0.3
+    return _TITLE + rows * (_POD + _cut(node) + _CABLE + _BAR + 0.08) + uplink + _STEM + 0.12 + layers + extras + 0.3
 
 
 def _players(scene: _Scene, node: HostPlan) -> list[tuple[str, str]]:
     """For each layer what to write, and the role of who plays it. The bridge comes first."""
     here = scene.attached.get(node.name, {})
     told = []
-    for layer in sorted(scene.plan.players, key=list(_WORDS).index):
+    for layer in sorted(scene.plan.players, key=[*_WORDS, "services"].index):
+        if layer == "services":
+            continue  # it is played at the pods, or by rules that most clusters are without
         own = {"routes": node.routes, "overlay": node.overlay, "egress": node.egress}
         player = own.get(layer, scene.plan.players[layer])
         if layer == "overlay" and player == "nobody":
@@ -196,7 +201,7 @@ def _node(ax: Axes, scene: _Scene, node: HostPlan, left: float, top: float, heig
     for row in range(max(1, _pod_rows(scene, node))):
         few = pods[row * scene.columns : (row + 1) * scene.columns]
         _pods(ax, scene, node, few, start, y)
-        bars.append(y + _POD + _CABLE)
+        bars.append(y + _POD + _cut(node) + _CABLE)
         y = bars[-1] + _BAR + 0.08
     dashed = role == "nobody"
     for at in bars:
@@ -206,6 +211,20 @@ def _node(ax: Axes, scene: _Scene, node: HostPlan, left: float, top: float, heig
     if len(bars) > 1:
         box(ax, start, bars[0], _SPINE, bars[-1] - bars[0] + _BAR, ROLES[role], _fill(role), dashed)
     _below(ax, scene, node, (start, start + inner), bars[-1] + _BAR, others, top + height)
+
+
+def _cut(node: HostPlan) -> float:
+    return _PROXY if node.services == "learner" else 0.0
+
+
+def _proxy(ax: Axes, scene: _Scene, pod: HostPlan, x: float, y: float, wide: float) -> None:
+    """What stands in the cable of a pod."""
+    (name,) = scene.attached.get(pod.name, {"": ""}).values()
+    role = "nobody" if scene.live and not name else "learner"
+    word = "no proxy" if role == "nobody" else "your proxy"
+    line(ax, [x, x], [y, y + _PROXY], dashed=role == "nobody")
+    box(ax, x - wide / 2, y + 0.09, wide, _LAYER - 0.03, ROLES[role], _fill(role), role == "nobody")
+    write(ax, x, y + 0.2, word, "tiny", ha="center", bold=role == "learner")
 
 
 def _fill(role: str) -> str:
@@ -225,14 +244,17 @@ def _pods(ax: Axes, scene: _Scene, node: HostPlan, few: Sequence[HostPlan], star
         if lost or address != "no address":
             write(ax, x, y + 0.36, address, "tiny", "red" if lost else "ink", "center", bold=lost)
         near = _chip(ax, scene, pod.name, "eth0", x, y + 0.57)
-        middle = y + _POD + 0.24
+        low = y + _POD + _cut(node)
+        if low > y + _POD:
+            _proxy(ax, scene, pod, x, y + _POD, wide)
+        middle = low + 0.24
         far = _chip(ax, scene, node.name, port, x, middle)
-        line(ax, [x, x], [y + _POD, middle], dashed=not near)
+        line(ax, [x, x], [low, middle], dashed=not near)
         state = scene.find(node.name, port)
         loose = scene.plan.players["bridge"] == "kernel" and state is not None and state.master != BRIDGE
-        line(ax, [x, x], [middle, y + _POD + _CABLE], dashed=not far or loose)
+        line(ax, [x, x], [middle, low + _CABLE], dashed=not far or loose)
         if loose:
-            write(ax, x, y + _POD + _CABLE - 0.07, f"not in {BRIDGE}", "tiny", "red", "center", True, over="shade")
+            write(ax, x, low + _CABLE - 0.07, f"not in {BRIDGE}", "tiny", "red", "center", True, over="shade")
 
 
 def _below(

@@ -143,6 +143,7 @@ def test_one_word_is_for_all_layers() -> None:
         "routes": "kernel",
         "overlay": "nobody",
         "egress": "kernel",
+        "services": "kernel",
     }
     assert topology.players("nobody") == dict.fromkeys(topology.LAYERS, "nobody")
 
@@ -153,6 +154,7 @@ def test_the_learner_plays_the_bridge_and_the_kernel_the_rest() -> None:
         "routes": "kernel",
         "overlay": "nobody",
         "egress": "kernel",
+        "services": "kernel",
     }
 
 
@@ -162,11 +164,14 @@ def test_what_a_mapping_leaves_out_is_the_kernels() -> None:
         "routes": "kernel",
         "overlay": "nobody",
         "egress": "nobody",
+        "services": "kernel",
     }
 
 
 def test_an_unknown_layer_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="there is no layer 'brigde'; there are bridge, routes, overlay, egress"):
+    with pytest.raises(
+        ValueError, match="there is no layer 'brigde'; there are bridge, routes, overlay, egress, services"
+    ):
         topology.plan(network={"brigde": "kernel"})  # type: ignore[dict-item]
 
 
@@ -228,7 +233,10 @@ def test_the_routes_may_be_played_node_by_node() -> None:
     [
         ({"routes": ["learner"]}, "given to 1 nodes, but there are 2"),
         ({"routes": ["learner", "kernal"]}, "nobody called 'kernal' can play routes"),
-        ({"bridge": ["learner", "kernel"]}, "only routes, overlay and egress can be played node by node, not bridge"),
+        (
+            {"bridge": ["learner", "kernel"]},
+            "only routes, overlay, egress and services can be played node by node, not bridge",
+        ),
         ({"routes": "learner", "egress": "kernel"}, "overlay and egress must be nobody's"),
         ({"routes": "learner", "overlay": "kernel"}, "overlay and egress must be nobody's"),
     ],
@@ -301,3 +309,14 @@ def test_a_learners_overlay_is_a_cable_where_the_kernels_is_a_device() -> None:
 def test_an_overlay_is_of_all_nodes(network: object, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         topology.plan(2, 1, network)  # type: ignore[arg-type]
+
+
+def test_a_learners_proxies_stand_in_the_cables_of_a_nodes_pods() -> None:
+    plan = topology.plan(2, 2, {"services": ["learner", "kernel"]})
+    cables = [(link.a.host, link.a.interface, link.b.host, link.b.interface) for link in plan.links]
+    for pod in ("pod1", "pod2"):
+        assert (pod, "eth0", pod, "pod") in cables
+        assert (pod, "network", "node1", f"to{pod}") in cables
+        assert {"link set pod up", "link set network up"} <= set(plan.hosts[pod].ip)
+    assert ("pod3", "eth0", "node2", "topod3") in cables
+    assert [host.services for host in of_role(plan, "pod")] == ["learner", "learner", "kernel", "kernel"]

@@ -12,7 +12,7 @@ from podpath.datapath import UNDERLAY
 from podpath.host import Host
 from podpath.packets import UDP, checksum, ipv4, udp
 from podpath.path import Place, expected
-from podpath.topology import INSIDE, OUTSIDE, OVERLAY, OVERLAY_PORT, OVERLAY_WIRE, Network, cni_mac
+from podpath.topology import INSIDE, NETWORK, OUTSIDE, OVERLAY, OVERLAY_PORT, OVERLAY_WIRE, POD, Network, cni_mac
 from podpath.trace import Died
 from podpath.xrays import Xray, xray
 
@@ -66,6 +66,13 @@ class Nat:
         return [(INSIDE, frame)]
 
 
+class Cable:
+    """A proxy that knows no Service."""
+
+    def receive(self, port: str, frame: bytes, now: float) -> list[tuple[str, bytes]]:
+        return [(NETWORK if port == POD else POD, frame)]
+
+
 def _readdressed(frame: bytes, at: int, address: bytes) -> bytes:
     head = frame[14:24] + bytes(2) + frame[26:34]
     head = head[: at - 14] + address + head[at - 10 :]
@@ -112,6 +119,9 @@ def scene(seed: int, stack: ExitStack, network: Network | None = None, across: b
             stack.enter_context(attach(Vtep(IPv4Address(node.ip), others), node, [OVERLAY_WIRE, UNDERLAY]))
         if cluster.plan.hosts[node.name].egress == "learner":
             stack.enter_context(attach(Nat(IPv4Address(node.ip)), node, [INSIDE, OUTSIDE]))
+    for pod in cluster.pods:
+        if cluster.plan.hosts[pod.name].services == "learner":
+            stack.enter_context(attach(Cable(), pod, [POD, NETWORK]))
     cluster.converge()
     home = {pod: cluster.plan.hosts[pod.name].node for pod in cluster.pods}
     pairs = [(a, b) for a in cluster.pods for b in cluster.pods if a is not b and not (across and home[a] == home[b])]

@@ -19,6 +19,7 @@ WORKING: dict[str, Network] = {
     "learner-overlay": {"bridge": "learner", "overlay": "kernel"},
     "learners-vtep": {"overlay": "learner"},
     "learners-nat": {"egress": "learner"},
+    "learners-services": {"services": "learner"},
 }
 MISSING = [  # a layer, who asks, who is asked, where the last packet was seen, what should have come next
     ("bridge", "pod1", "pod2", "node1 topod1 <-", "node1 topod2 ->"),
