@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
-from grader.checks.egress.wire import ACK, SYN, Datagram, Trouble
+from grader.checks.translation.wire import ACK, SYN, Datagram, Trouble
 from podpath.datapath import Frames
 from podpath.packets import ETH_IPV4, TCP, UDP, ethernet
 

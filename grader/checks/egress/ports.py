@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from grader.check import Failed, Handle, LearnerError, Step
 from grader.checks.egress.trial import DEFAULT_PORTS, INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
-from grader.checks.egress.wire import ACK, SYN, Datagram
+from grader.checks.translation.wire import ACK, SYN, Datagram
 from podpath.packets import ICMP, TCP, UDP
 
 STEP = Step("Step 3: ports")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, EgressTrial
-from grader.checks.egress.wire import ACK, FIN, RST, SYN, Datagram
+from grader.checks.translation.wire import ACK, FIN, RST, SYN, Datagram
 from podpath.packets import ICMP, TCP, UDP
 
 STEP = Step("Step 4: time")

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
-from grader.checks.egress.wire import ACK, CHECKSUM_AT, ECHO, ECHO_REPLY, SYN, Datagram, header
+from grader.checks.translation.wire import ACK, CHECKSUM_AT, ECHO, ECHO_REPLY, SYN, Datagram, header
 from podpath.packets import ICMP, TCP, UDP
 
 STEP = Step("Step 2: out and back")

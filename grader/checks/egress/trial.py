@@ -1,14 +1,14 @@
 """What the checks of the NAT are written in: pods, servers and a node, what they send, and what must come of it."""
 
-import contextlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from grader.check import Failed, Handle, LearnerError, Transcript, Trial
-from grader.checks.egress.mistakes import OTHER, explained, marked, shown, went
-from grader.checks.egress.wire import ACK, ECHO, Datagram
+from grader.check import Failed, Handle
+from grader.checks.translation.mistakes import went
+from grader.checks.translation.trial import TranslationTrial
+from grader.checks.translation.wire import ECHO, Datagram
 from podpath.datapath import Frames
 from podpath.packets import ETH_IPV4, ICMP, TCP, UDP, ethernet
 
@@ -19,23 +19,16 @@ _DOCUMENTATION = [IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/2
 
 
 @dataclass
-class EgressTrial(Trial):
-    """A trial in which time passes: a node with its address, a cluster's network, and a world outside."""
+class EgressTrial(TranslationTrial):
+    """A trial with a node with its address, a cluster's network, and a world outside."""
 
     def __post_init__(self) -> None:
-        self.start = self.now = float(self.random.randrange(1000, 1_000_000))
-        self.cluster = self._network(10, self.random.choice([14, 15, 17, 18, 19, 20]))
-        self.nodes = self._network(172, 24)
+        super().__post_init__()
+        self.cluster = self.network(10, self.random.choice([14, 15, 17, 18, 19, 20]))
+        self.nodes = self.network(172, 24)
         self.node, self.gateway = (bytes([2]) + self.random.randbytes(5) for _ in range(2))
-        self._given: set[IPv4Address] = set()
-        self._ports_given: set[int] = set()
         self.public = self.address(self.nodes)
         self.ports = DEFAULT_PORTS
-
-    def _network(self, first: int, length: int) -> IPv4Network:
-        second = self.random.randrange(16, 32) if first == 172 else self.random.randrange(1, 255)
-        address = bytes([first, second]) + self.random.randbytes(2)
-        return IPv4Network((address, length), strict=False)
 
     # -- what takes part
 
@@ -52,14 +45,6 @@ class EgressTrial(Trial):
         self.transcript.note(f"t={self.now - self.start:g} s is now={self.now!r}")
         return made
 
-    def address(self, network: IPv4Network) -> IPv4Address:
-        """An address of a network that nobody has been given yet."""
-        while True:
-            found = network[self.random.randrange(1, network.num_addresses - 1)]
-            if found not in self._given:
-                self._given.add(found)
-                return found
-
     def pod(self) -> IPv4Address:
         """Another pod."""
         return self.address(self.cluster)
@@ -68,37 +53,10 @@ class EgressTrial(Trial):
         """Another host outside."""
         return self.address(self.random.choice(_DOCUMENTATION))
 
-    def port(self) -> int:
-        """A port that a program may have, each once, and none that a NAT has chosen: no flow is in another's way by chance."""
-        while True:
-            found = self.random.randrange(1024, 65536)
-            if found not in self._ports_given:
-                self._ports_given.add(found)
-                return found
-
     def taken(self, port: int | None) -> None:
         """A NAT has chosen this port."""
         if port is not None:
             self._ports_given.add(port)
-
-    def datagram(
-        self,
-        protocol: int,
-        source: IPv4Address,
-        sport: int,
-        destination: IPv4Address,
-        dport: int,
-        flags: int = ACK,
-        **other: Any,
-    ) -> Datagram:
-        """A packet with a random payload. For an echo, whose other end has no port, `dport` stands for nothing."""
-        fresh: dict[str, Any] = {
-            "payload": self.random.randbytes(self.random.randrange(60)),
-            "numbers": (self.random.getrandbits(32), self.random.getrandbits(32)),
-            "ident": self.random.getrandbits(16),
-            "ttl": self.random.randrange(2, 255),
-        }
-        return Datagram(protocol, source, sport, destination, dport, flags=flags, **(fresh | other))
 
     def flow(self, protocol: int, pod: IPv4Address | None = None, sport: int | None = None, **other: Any) -> Datagram:
         """The first packet of a pod to a server that nobody has spoken to."""
@@ -115,34 +73,6 @@ class EgressTrial(Trial):
     def inward(self, packet: bytes, padding: bytes = b"") -> bytes:
         """A packet as the gateway sends it to the node."""
         return ethernet(self.node, self.gateway, ETH_IPV4, packet + padding)
-
-    def wait(self, seconds: float, *nats: Handle) -> None:
-        """Time passes, with its ticks."""
-        with self.transcript.step(f"{self.clock()}{seconds:g} s pass"):
-            for nat in nats:
-                at, end = self.now, self.now + seconds
-                while at < end:  # in pieces: one call of many ticks may take no longer than any other
-                    following = min(at + 300, end)
-                    if sent := nat.ticks(at, following):
-                        raise Failed(f"tick() sent {went(sent)}: a NAT has nothing to say of its own accord.")
-                    at = following
-        self.now += seconds
-
-    @contextlib.contextmanager
-    def as_one(self, text: str) -> Iterator[None]:
-        """Steps that take one line together if all of them go well."""
-        before, self.transcript = self.transcript, Transcript()
-        try:
-            yield
-        except (Failed, LearnerError):
-            before.note(text)
-            before.lines += self.transcript.lines
-            before.went_wrong = True
-            raise
-        else:
-            before.say(text)
-        finally:
-            self.transcript = before
 
     def leaves(
         self,
@@ -180,52 +110,10 @@ class EgressTrial(Trial):
         sent = self.ask(nat, OUTSIDE, frame)
         self.judge(OUTSIDE, frame, sent, [(INSIDE, wanted)], why if sent in ([], [(INSIDE, frame)]) else "")
 
-    def passes(self, nat: Handle, port: str, frame: bytes, why: str = "") -> None:
-        """A frame goes through untouched."""
-        self.turns(nat, port, frame, OTHER[port], frame, why)
-
-    def turns(self, nat: Handle, port: str, frame: bytes, to: str, wanted: bytes, why: str = "") -> None:
-        """A frame arrives, and must leave by `to` as `wanted`."""
-        self.judge(port, frame, self.ask(nat, port, frame), [(to, wanted)], why)
-
-    def stopped(self, nat: Handle, port: str, frame: bytes, why: str) -> None:
-        """A frame is dropped."""
-        self.judge(port, frame, self.ask(nat, port, frame), [], why)
-
     def kept_out(self, nat: Handle, frame: bytes, why: str) -> None:
         """A frame from outside is nothing to any pod: it is dropped, or handed to the node as it came."""
         sent = self.ask(nat, OUTSIDE, frame)
         self.judge(OUTSIDE, frame, sent, [(INSIDE, frame)] if sent == [(INSIDE, frame)] else [], why)
-
-    def ask(self, nat: Handle, port: str, frame: bytes) -> Frames:
-        """What the NAT sends for a frame."""
-        try:
-            return nat.receive(port, frame, self.now)
-        except LearnerError:
-            self.transcript.wrong(f"{self.event(port, frame)}: your code failed")
-            raise
-
-    def judge(self, port: str, frame: bytes, sent: Frames, wanted: Frames, why: str = "") -> None:
-        """Whether exactly what was wanted was sent. `why` is the message if not; without it, the bytes are explained."""
-        if sent == wanted:
-            same = bool(wanted) and wanted[0][1] == frame
-            became = "passes untouched" if same else went(sent)
-            self.transcript.say(f"{self.event(port, frame)}: {became}")
-            return
-        self.transcript.wrong(f"{self.event(port, frame)}: {went(sent)}")
-        if len(wanted) == 1:
-            self.transcript.note(f"must be {went(wanted)}")
-            if [to for to, _ in sent] == [to for to, _ in wanted]:
-                self.transcript.note(f"what was sent:\n{marked(wanted[0][1], sent[0][1])}")
-        raise Failed(why.format(got=went(sent)) if why else explained(frame, wanted, sent))
-
-    def event(self, port: str, frame: bytes) -> str:
-        """What arrives, in words."""
-        return f"{self.clock()}{shown(frame)} arrives {'from ' + port}"
-
-    def clock(self) -> str:
-        """The time, as a transcript says it."""
-        return f"t={self.now - self.start:g} s  "
 
 
 def _public_port(sent: Frames, protocol: int) -> int | None:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from grader.check import Handle, Step
 from grader.checks.egress.trial import INSIDE, OUTSIDE, PROTOCOLS, EgressTrial
-from grader.checks.egress.wire import ACK, ECHO_REPLY, SYN, header
+from grader.checks.translation.wire import ACK, ECHO_REPLY, SYN, header
 from podpath.packets import BROADCAST, ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_VLAN, ICMP, arp, ethernet
 
 STEP = Step("Step 1: which packets")
@@ -84,7 +84,7 @@ def _broken(t: EgressTrial, nat: Handle) -> None:
     "MNT-15",
 )
 def stay_inside(t: EgressTrial) -> None:
-    another = t._network(192, 26)
+    another = t.network(192, 26)
     nat = t.nat(exempt=[t.nodes, another])
     first, last = t.cluster[1], t.cluster[-2]
     near = [t.pod(), first, last, t.address(t.nodes), t.nodes[0], t.address(another), t.public]

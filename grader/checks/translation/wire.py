@@ -1,4 +1,4 @@
-"""Packets as the checks of the NAT send and expect them: built from scratch, every checksum over the whole. Pure.
+"""Packets as the checks send and expect them: built from scratch, every checksum over the whole. Pure.
 
 Nothing here updates a checksum; what a translated packet must be is the packet that somebody with the other address
 and port would have sent.

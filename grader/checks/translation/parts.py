@@ -1,4 +1,4 @@
-"""A frame in named parts, and what tells two frames apart: what a failed check of the NAT says of bytes. Pure."""
+"""A frame in named parts, and what tells two frames apart: what a failed check says of bytes. Pure."""
 
 import struct
 from collections.abc import Iterator

@@ -2,11 +2,11 @@
 
 import struct
 
-from grader.checks.egress.parts import NAMES, Part, differing
+from grader.checks.translation.parts import NAMES, Part, differing
 from podpath.datapath import Frames
 from podpath.packets import TCP, UDP, checksum, describe, hexdump
 
-OTHER = {"inside": "outside", "outside": "inside"}
+OTHER = {"inside": "outside", "outside": "inside", "pod": "network", "network": "pod"}
 
 
 def shown(frame: bytes) -> str:
@@ -69,10 +69,10 @@ def _habit(names: set[str], arrived: bytes, wanted: bytes, got: bytes, wrong: li
         return "This packet is not yours to change."
     if names & {"destination MAC", "source MAC"}:
         if wanted[:12] == arrived[6:12] + arrived[:6]:
-            return "What turns round goes back to the node: swap its two MAC addresses."
+            return "What turns round goes back to its sender: swap its two MAC addresses."
         return "A bump in the wire changes no MAC address."
     if "IPv4 TTL" in names:
-        return "A bump in the wire is no hop: the node has already taken one off the TTL."
+        return "A bump in the wire is no hop: it takes nothing off the TTL."
     if names & {"source address", "destination address", "source port", "destination port", "IPv4 options"}:
         return _long_header(arrived).strip()
     if names == {"payload"} and wanted[20:22] != b"\x40\0" and struct.unpack_from("!H", wanted, 20)[0] & 0x1FFF:

@@ -1,0 +1,1 @@
+"""What the labs have in common in which packets are translated: packets, what is said of them, and the trial."""
