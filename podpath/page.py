@@ -33,6 +33,7 @@ class Page(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # who is one of six at once must not wait for a second
 
     def server_bind(self) -> None:  # the stock one asks a name server who we are
         self.socket.setsockopt(1, 2, 1)  # SOL_SOCKET, SO_REUSEADDR

@@ -99,16 +99,17 @@ def _direct(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Address
     return places + ([*_down(plan, end), *_to_pod(destination)] if destination.role == "pod" else [])
 
 
-def without_turning(way: Sequence[Place]) -> list[Place]:
+def without_turning(way: Sequence[Place]) -> list[list[Place]]:
     """The same way where a bridge translates the address itself, as Linux's does with `bridge-nf-call-iptables`.
 
-    What came in by one port and leaves by another then does not come up to the bridge's own interface, though it does
-    leave by it.
+    What came in by one port and leaves by another then does not come up to the bridge's own interface. It does leave
+    by it as long as the node has to look for the next hop's MAC address, and once that is known not even that.
     """
     turned = {
         n for n, (a, b) in enumerate(pairwise(way)) if a.host == b.host and a.interface == b.interface and b.outgoing
     }
-    return [place for number, place in enumerate(way) if number not in turned]
+    left = {n + 1 for n in turned}
+    return [[place for n, place in enumerate(way) if n not in skipped] for skipped in (turned, turned | left)]
 
 
 def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:

@@ -141,7 +141,7 @@ def _wanted(packet: Packet, plan: Plan, target: str | None) -> list[list[Place]]
     if end is None or source is None:
         return [[]]
     way = expected(plan, source, end, addresses[1] if addresses else None)
-    return [way, without_turning(way)]
+    return [way, *without_turning(way)]
 
 
 def _agreement(way: Sequence[Captured], wanted: Sequence[Place]) -> int:

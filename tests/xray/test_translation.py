@@ -81,6 +81,22 @@ def test_a_pod_that_is_balanced_to_itself_is_seen_to_get_its_own_request(network
 
 
 @pytest.mark.sandboxed
+@pytest.mark.parametrize("itself", [False, True])
+def test_a_bridge_that_translates_and_knows_where_to_is_followed_too(itself: bool) -> None:
+    """To hosts whose MAC address the node knows, such a packet goes from port to port."""
+    with Cluster(1, 2).converge() as cluster:
+        pod, other = cluster.pods
+        node, endpoint = cluster.nodes[0], pod if itself else other
+        node.cmd(f"ip link set to{pod.name} type bridge_slave hairpin on")
+        translate(node, SERVICE, endpoint.ip, masquerade=itself)
+        for _ in range(2):
+            assert cluster.ping(node, endpoint)
+            seen = ping(cluster, pod, SERVICE)
+            assert seen.died_at is None, str(seen)
+            assert seen.path[-1] == Place(endpoint.name, "eth0", False)
+
+
+@pytest.mark.sandboxed
 def test_a_port_of_a_node_leads_to_a_pod_on_another() -> None:
     with Cluster(2, 2).converge() as cluster:
         endpoint = cluster.pods[2]
