@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from podpath import netns, probe, routing, sandbox, topology
-from podpath.configuration import Interface, Route
+from podpath import kubeproxy, netns, probe, routing, sandbox, topology
+from podpath.configuration import Interface, Route, Service
 from podpath.host import Host
 from podpath.topology import HostPlan, Network
 
@@ -216,6 +216,12 @@ class Cluster:
                 return done.stdout
             said = done.stderr.strip()
         raise ClusterError(f"{source.name} got nothing from {url} within {deadline:g} s ({said})")
+
+    def services(self, services: Sequence[Service]) -> None:
+        """From now on these are the Services there are, on every node where the kernel plays that layer."""
+        for node in self.nodes:
+            if (plan := self.plan.hosts[node.name]).services == "kernel":
+                kubeproxy.sync(node, services, plan.ports if plan.bridge else [])
 
     # -- coming and going
 

@@ -54,3 +54,12 @@ class Lease:
     subnet: IPv4Network
     vtep_mac: bytes
     backend: str = "vxlan"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as its kube-proxy knows it. `pods` is the network of all pods of the cluster, on whatever node."""
+
+    name: str
+    address: IPv4Address
+    pods: IPv4Network

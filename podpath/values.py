@@ -19,6 +19,7 @@ _CONFIGURATION = (
     configuration.Endpoint,
     configuration.Service,
     configuration.Lease,
+    configuration.Node,
 )
 _HEADERS = (headers.Ethernet, headers.Arp, headers.Ipv4, headers.Udp)
 _CLASSES: dict[str, type[Any]] = {one.__name__: one for one in (*_CONFIGURATION, *_HEADERS)}
