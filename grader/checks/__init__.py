@@ -1,9 +1,9 @@
 """The labs that there are, each with its checks: one package per lab."""
 
 from grader.check import Lab
-from grader.checks import bridge, egress, packets, pod, router, vxlan
+from grader.checks import bridge, egress, packets, pod, router, service, vxlan
 
-LABS: tuple[Lab, ...] = (packets.LAB, pod.LAB, bridge.LAB, router.LAB, vxlan.LAB, egress.LAB)
+LABS: tuple[Lab, ...] = (packets.LAB, pod.LAB, bridge.LAB, router.LAB, vxlan.LAB, service.LAB, egress.LAB)
 
 
 def find(name: str) -> Lab:
