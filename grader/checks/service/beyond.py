@@ -95,11 +95,19 @@ def _judged_turn(t: ServiceTrial, packet: Datagram, sent: Frames, own: Endpoint,
         )
     elif port and port == unlike:
         why = _ALIKE.format(port=port)
-    t.judge(POD, frame, sent, [] if why else [(POD, ethernet(t.own_mac, t.gateway, ETH_IPV4, seen.packet()))], why)
+    _unless(t, frame, sent, why)
+    t.judge(POD, frame, sent, [(POD, ethernet(t.own_mac, t.gateway, ETH_IPV4, seen.packet()))])
     return Talk(packet, seen)
 
 
 _ALIKE = "Another flow comes to this endpoint from the same address and port {port}: nobody could tell their answers apart."
+
+
+def _unless(t: ServiceTrial, frame: bytes, sent: Frames, why: str) -> None:
+    """A mistake that is known by name."""
+    if why:
+        t.transcript.wrong(f"{t.event(POD, frame)}: {went(sent)}")
+        raise Failed(why.format(got=went(sent)))
 
 
 def again(t: ServiceTrial, proxy: Handle, talk: Talk) -> None:
@@ -138,6 +146,8 @@ def _alike(t: ServiceTrial, protocol: int, address: IPv4Address) -> None:
     for service in services:
         packet = t.first(service, sport=sport)
         sent = t.ask(proxy, POD, t.outward(packet.packet()))
+        why = "Nobody is refused because two connections would look alike: give it another source port. It was {got}."
+        _unless(t, t.outward(packet.packet()), sent, why if talks and not sent else "")
         taken = {(talk.seen.source, talk.seen.sport) for talk in talks}
         if address == t.own:
             port = _source_port(sent)
@@ -164,7 +174,8 @@ def _told_apart(
     chosen = port if port and same else packet.sport
     why = _ALIKE.format(port=port) if (packet.source, port) in taken else ""
     seen = packet.sent_to(end.address, end.port).sent_by(packet.source, chosen)
-    t.judge(POD, frame, sent, [] if why else [(NETWORK, t.outward(seen.packet()))], why)
+    _unless(t, frame, sent, why)
+    t.judge(POD, frame, sent, [(NETWORK, t.outward(seen.packet()))])
     return Talk(packet, seen)
 
 
@@ -199,8 +210,8 @@ def errors(t: ServiceTrial) -> None:
     _about_itself(t)
 
 
-def _to_the_pod(t: ServiceTrial, proxy: Handle, talk: Talk, quote: int) -> None:
-    """The endpoint, or a router on the way, complains."""
+def _to_the_pod(t: ServiceTrial, proxy: Handle, talk: Talk, quote: int, kept: bool = True) -> None:
+    """The endpoint, or a router on the way, complains. With `kept` the connection goes on then."""
     for source in (talk.endpoint.address, t.pod()):
         kind, code = t.random.choice([(3, 0), (3, 1), (3, 3), (3, 4), (4, 0), (11, 0), (12, 0)])
         error = about(t, talk.seen, kind, code, source, talk.asked.source, quote)
@@ -210,6 +221,8 @@ def _to_the_pod(t: ServiceTrial, proxy: Handle, talk: Talk, quote: int) -> None:
         if source != talk.endpoint.address and sent != [(POD, after)]:  # then Linux does; but it need not be
             after = t.inward(replace(wanted, source=source).packet(), bytes(4))
         t.judge(NETWORK, frame, sent, [(POD, after)])
+        if kept:
+            t.comes(proxy, talk, "An error ends no flow, or anybody could end it. It was {got}.")
 
 
 def _from_the_pod(t: ServiceTrial, proxy: Handle, talk: Talk, quote: int) -> None:
@@ -281,7 +294,7 @@ def _refreshes_nothing(t: ServiceTrial) -> None:
     proxy = t.proxy([service])
     talk = t.opens(proxy, t.first(service), service.endpoints)
     t.wait(80, proxy)
-    _to_the_pod(t, proxy, talk, 28)
+    _to_the_pod(t, proxy, talk, 28, kept=False)
     t.wait(45, proxy)
     t.unknown(proxy, talk, "But for an error this flow has been silent for 125 s, so it is over. It was {got}.")
 

@@ -114,6 +114,8 @@ def affinity(t: ServiceTrial) -> None:
     for one, what in ((twin, "another Service"), (plain, "a Service without affinity")):
         if _connect(t, proxy, one, clients) == homes:
             raise Failed(f"All clients got the same endpoints of {what}: the affinity of one Service is no other's.")
+    if _connect(t, proxy, plain, clients) == _connect(t, proxy, plain, clients):
+        raise Failed("This Service has no affinity, and yet all 40 clients got the same endpoints twice.")
     for _ in range(3):
         t.wait(limit - _MARGIN, proxy)
         _stays(t, proxy, service, clients, homes)

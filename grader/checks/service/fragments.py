@@ -39,6 +39,7 @@ def fragments(t: ServiceTrial) -> None:
         t.turns(proxy, POD, t.outward(before), POD, ethernet(t.own_mac, t.gateway, ETH_IPV4, after))
     _strays(t, proxy, t.first(services[1], payload=t.random.randbytes(2000)))
     _same_identification(t)
+    _by_turns(t)
     _many(t)
 
 
@@ -88,6 +89,20 @@ def _same_identification(t: ServiceTrial) -> None:
             t.turns(proxy, NETWORK, t.inward(one), POD, t.inward(other), f"{why}. It was {{got}}." if why else "")
 
 
+def _by_turns(t: ServiceTrial) -> None:
+    """Two endpoints answer, by chance with the same identification, and their fragments come by turns."""
+    services, ident = [t.service(UDP, 1), t.service(UDP, 1)], t.random.getrandbits(16)
+    proxy, pairs = t.proxy(services), []
+    for service in services:
+        talk = t.opens(proxy, t.first(service), service.endpoints)
+        pairs.append(talk.answer(t.random.randbytes(500), ident=ident))
+    t.transcript.note(f"fragments of two packets, both with the identification {ident}")
+    for number in (0, 1):
+        for pair in pairs:
+            before, after = (one.fragments([80])[number] for one in pair)
+            t.turns(proxy, NETWORK, t.inward(before), POD, t.inward(after))
+
+
 def _many(t: ServiceTrial) -> None:
     """Many first fragments, with nothing after them; then those that belong to the last 1,000 of them."""
     service = t.service(UDP, 1)
@@ -105,5 +120,6 @@ def _many(t: ServiceTrial) -> None:
             arriving = [(POD, frame, t.now) for frame in befores]
             for packet, before, sent in zip(chosen, befores, proxy.receive_all(arriving), strict=True):
                 after = t.outward(packet.sent_to(end.address, end.port).fragments([32])[number])
+                why = "Its first fragment was one of the last 1,024. It was {got}." if number and not sent else ""
                 if sent != [(OTHER[POD], after)]:
-                    t.judge(POD, before, sent, [(OTHER[POD], after)])
+                    t.judge(POD, before, sent, [(OTHER[POD], after)], why)

@@ -118,7 +118,11 @@ class ServiceTrial(TranslationTrial):
     def wait(self, seconds: float, *datapaths: Handle) -> None:
         if seconds <= _LEAP:
             super().wait(seconds, *datapaths)
-            return
+        else:
+            self.leap(seconds, *datapaths)
+
+    def leap(self, seconds: float, *datapaths: Handle) -> None:
+        """Time passes, with ticks in its last second only."""
         self.transcript.say(f"{self.clock()}{seconds - 1:g} s pass")
         self.now += seconds - 1  # a day has 864,000 ticks
         super().wait(1, *datapaths)
@@ -156,7 +160,11 @@ class ServiceTrial(TranslationTrial):
             "know of it. It was {got}."
         )
         self.judge(
-            POD, frame, sent, [(NETWORK, self.outward(more.seen.packet()))], (why or usual) if elsewhere else ""
+            POD,
+            frame,
+            sent,
+            [(NETWORK, self.outward(more.seen.packet()))],
+            (why or usual) if elsewhere and not more.asked.options else "",
         )
 
     def comes(self, proxy: Handle, talk: Talk, why: str = "", flags: int = ACK, **changes: Any) -> None:
