@@ -18,6 +18,7 @@ _PURE = (
     "headers.py",
     "layers.py",
     "packets.py",
+    "streams.py",
     "values.py",
 )  # what learners may import there
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,11 +26,14 @@ _MEMORY = 64 << 20  # bytes that files in /tmp may take
 PYTHON = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
 
 
-def command(fd: int, privileged: bool = False) -> list[str]:
-    """`jail_child.py` as a command that runs in the jail and talks over `fd`; if `privileged`, as root in there."""
+def command(fd: int, sockets: int, privileged: bool = False) -> list[str]:
+    """`jail_child.py` as a command that runs in the jail and talks over `fd`; if `privileged`, as root in there.
+
+    `sockets` is a unix socket over which it is handed others.
+    """
     # -I would keep the script's own folder off the path; this is what it stands for, without that.
     python = [PYTHON, "-E", "-s", "-S"]
-    child = [*python, "/jail/jail_child.py", str(fd)]
+    child = [*python, "/jail/jail_child.py", str(fd), str(sockets)]
     if not privileged:
         return [*_machine(), "--disable-userns", "--remount-ro", "/", "--", *child]
     first = [*_BECOME_ROOT, *python, "/jail/sandbox_init.py", "-:"]

@@ -7,6 +7,7 @@ transcript, and ends by returning, or by raising Failed with a sentence that hel
 
 import contextlib
 import random
+import socket
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -54,6 +55,18 @@ class Handle(Protocol):
         ...
 
 
+class Conversation(Protocol):
+    """A coroutine of the learner's that talks over sockets, while the check does so at their other ends."""
+
+    def ended(self, seconds: float) -> bool:
+        """Whether it has returned, for which it is given so long (a second at most). LearnerError if it raised."""
+        ...
+
+    def stop(self) -> None:
+        """End it, if it has not."""
+        ...
+
+
 class Subject(Protocol):
     """The learner's program, wherever it is: the lab's class, and functions."""
 
@@ -63,6 +76,13 @@ class Subject(Protocol):
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function of theirs; what it returns, if that is a plain value. Raises LearnerError."""
+        ...
+
+    def converse(self, function: str, *ends: socket.socket) -> Conversation:
+        """Start a coroutine function of theirs with a pair (StreamReader, StreamWriter) for each end of a connection.
+
+        The ends are handed over, and must be unix sockets: another kind could be connected anew, from our network.
+        """
         ...
 
     def printed(self) -> str:

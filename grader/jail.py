@@ -4,6 +4,7 @@ Nothing of the learner's ever runs on this side. Values cross as JSON, and are l
 submission can lie about nothing but the frames that it sends, which is what it is judged by.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grader import bubblewrap, processes
-from grader.check import Handle, LearnerError
+from grader.check import Conversation, Handle, LearnerError
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
 from podpath.datapath import Frames, never_returned
 from podpath.values import decode, encode, shown_call
@@ -56,6 +57,7 @@ class Jail:
         self._until = time.monotonic() + seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._sockets: socket.socket | None = None  # by which it is handed others
         self._turn = threading.Lock()  # on live interfaces several threads ask, and one is answered at a time
         self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
         self._printed = ""
@@ -75,9 +77,10 @@ class Jail:
             self._process.kill()
             self._process.wait()
             self._process = None
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        for channel in (self._channel, self._sockets):
+            if channel is not None:
+                channel.close()
+        self._channel = self._sockets = None
 
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
         self._ensure_started()
@@ -95,10 +98,25 @@ class Jail:
         call = shown_call(name, args, kwargs)
         coded = {key: encode(value) for key, value in kwargs.items()}
         reply = self._ask(call, name=name, call=call, args=[encode(one) for one in args], kwargs=coded, **request)
+        self._raise_if_missing(reply, missing)
+        return reply
+
+    def _raise_if_missing(self, reply: dict[str, Any], missing: str) -> None:
+        """LearnerError also for whatever else went wrong."""
         if reply.get("missing"):
             raise LearnerError("\n".join([f"{missing} in your code", *self.errors]))
         self._raise_if_error(reply)
-        return reply
+
+    def converse(self, function: str, *ends: socket.socket) -> Conversation:
+        self._ensure_started()
+        assert self._sockets is not None
+        with contextlib.suppress(OSError):  # it has ended, as the next line will find
+            socket.send_fds(self._sockets, [b"!"], [end.fileno() for end in ends])
+        for end in ends:
+            end.close()
+        reply = self._ask(f"{function}(...)", do="converse", name=function, ends=len(ends))
+        self._raise_if_missing(reply, missing_function(function))
+        return _Conversing(self, self._process, _typed(reply.get("started"), int))
 
     def printed(self) -> str:
         text, self._printed = self._printed, ""
@@ -117,16 +135,16 @@ class Jail:
             raise LearnerError(self._broken)
         if self._process is not None:
             return
-        ours, theirs = socket.socketpair()
-        with theirs:
+        (ours, theirs), (sockets, far) = socket.socketpair(), socket.socketpair()
+        with theirs, far:
             self._process = subprocess.Popen(
-                bubblewrap.command(theirs.fileno(), self.privileged),
+                bubblewrap.command(theirs.fileno(), far.fileno(), self.privileged),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), far.fileno()),
             )
-        self._channel = ours
+        self._channel, self._sockets = ours, sockets
         cells = [[cell.label, cell.source, cell.whole] for cell in self.cells]
         try:
             reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
@@ -207,6 +225,25 @@ class _Remote(Guarded):
     def _ticks(self, start: float, end: float) -> Frames:
         reply = self._ask("tick(now)", do="ticks", start=start, end=end)
         return _frames(reply.get("frames"))
+
+
+class _Conversing:
+    """A coroutine in the jail: the `number`th of the process that was there when it was started."""
+
+    def __init__(self, jail: Jail, process: object, number: int) -> None:
+        self._jail, self._process, self._number = jail, process, number
+
+    def ended(self, seconds: float) -> bool:
+        if self._jail._process is not self._process:
+            raise LearnerError(_STOPPED)
+        reply = self._jail._ask("a coroutine", do="ended", number=self._number, at_most=seconds)
+        self._jail._raise_if_error(reply)
+        return reply.get("ended") is True
+
+    def stop(self) -> None:
+        if self._jail._process is self._process:
+            with contextlib.suppress(LearnerError):  # then it has ended
+                self._jail._ask("a coroutine", do="stop", number=self._number)
 
 
 def _exchange(channel: socket.socket, request: dict[str, Any], seconds: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The learner's side of the jail: runs their cells, then does what it is asked over a socket.
 
-Started by `jail.py` inside bubblewrap, with the file descriptor of the socket as its argument. It is on the untrusted
-side: what it says is checked outside, and nothing that it could forge is worth more than the frames it sends anyway.
+Started by `jail.py` inside bubblewrap, with the file descriptors of that socket, and of one by which others come, as its
+arguments. It is on the untrusted side: what it says is checked outside, and nothing that it could forge is worth more
+than the frames it sends anyway.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from typing import Any
 
 from podpath.datapath import TICK, NotFrames, no_method, no_receive, plain_frames
 from podpath.errors import explain
+from podpath.streams import Running
 from podpath.values import NotPlain, decode, encode
 
 PRINTED = 500
@@ -46,9 +48,11 @@ class Output(io.TextIOBase):
 class Child:
     """The learner's program, and the datapaths that were made of its class."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: socket.socket) -> None:
         self.names: dict[str, Any] = {}
         self.datapaths: list[Any] = []
+        self.running: list[tuple[str, Running]] = []
+        self.sockets = sockets  # by which others come
 
     def load(self, cells: list[tuple[str, str, bool]]) -> dict[str, Any]:
         """Run the cells, each on its own: an error in one does not keep the others from running, as in Jupyter.
@@ -107,6 +111,27 @@ class Child:
                 return reply
             values.append(reply["value"])
         return {"values": values}
+
+    def converse(self, name: str, ends: int) -> dict[str, Any]:
+        """Start a coroutine of theirs, with as many sockets as have just come."""
+        _, numbers, _, _ = socket.recv_fds(self.sockets, 1, ends)
+        given = [socket.socket(fileno=number) for number in numbers]
+        if name not in self.names:
+            for one in given:
+                one.close()
+            return {"missing": True}
+        self.running.append((name, Running(self.names[name], given)))
+        return {"started": len(self.running) - 1}
+
+    def ended(self, number: int, at_most: float) -> dict[str, Any]:
+        """Whether it is over, for which it is given so long."""
+        name, running = self.running[number]
+        over = running.ended(at_most)
+        return {"error": explain(running.error, f"{name}(...)")} if running.error else {"ended": over}
+
+    def stop(self, number: int) -> dict[str, Any]:
+        self.running[number][1].stop()
+        return {}
 
     def run(self, which: int, arriving: list[tuple[str, str, float]]) -> dict[str, Any]:
         receive = getattr(self.datapaths[which], "receive", None)
@@ -172,12 +197,15 @@ def main() -> None:
     for what, limit in LIMITS.items():
         resource.setrlimit(what, (limit, limit))
     channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
-    child, output = Child(), Output()
+    child, output = Child(socket.socket(fileno=int(sys.argv[2]))), Output()
     methods: dict[str, Callable[..., dict[str, Any]]] = {
         "load": child.load,
         "make": child.make,
         "call": child.call,
         "call_all": child.call_all,
+        "converse": child.converse,
+        "ended": child.ended,
+        "stop": child.stop,
         "run": child.run,
         "ticks": child.ticks,
     }

@@ -7,15 +7,17 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-from grader.check import Handle, LearnerError
+from grader.check import Conversation, Handle, LearnerError
 from podpath.datapath import TICK, Frames, NotFrames, Stuck, never_returned, no_method, no_receive, plain_frames, tick
 from podpath.errors import explain
+from podpath.streams import Running
 from podpath.values import NotPlain, decode, encode, shown_call
 
 CALL_SECONDS = 2.0  # what one call of a learner's code may take
@@ -144,6 +146,16 @@ class InProcess:
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         return self._call(missing_function(function), function, args, kwargs, plain_value)
 
+    def converse(self, function: str, *ends: socket.socket) -> Conversation:
+        self._raise_if_missing(missing_function(function), function)
+        return _Conversing(function, Running(self._names[function], ends))
+
+    def _raise_if_missing(self, missing: str, name: str) -> None:
+        if name not in self._names:
+            raise LearnerError(
+                f"{missing} yet. Run the cell that defines it; if that cell shows an error, mend it first"
+            )
+
     def _call(
         self,
         missing: str,
@@ -152,10 +164,7 @@ class InProcess:
         kwargs: Mapping[str, Any],
         plain: Callable[[object], Any],
     ) -> Any:
-        if name not in self._names:
-            raise LearnerError(
-                f"{missing} yet. Run the cell that defines it; if that cell shows an error, mend it first"
-            )
+        self._raise_if_missing(missing, name)
         return self.ask(shown_call(name, args, kwargs), self._names[name], args, kwargs, plain)
 
     def ask(
@@ -199,6 +208,18 @@ def missing_class(name: str) -> str:
 def missing_function(name: str) -> str:
     """The beginning of a sentence."""
     return f"there is no function {name}"
+
+
+class _Conversing:
+    def __init__(self, name: str, running: Running) -> None:
+        self._name, self._running = name, running
+        self.stop = running.stop
+
+    def ended(self, seconds: float) -> bool:
+        over = self._running.ended(seconds)
+        if self._running.error is not None:
+            raise LearnerError(explain(self._running.error, f"{self._name}(...)"))
+        return over
 
 
 class _Local(Guarded):

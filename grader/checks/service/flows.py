@@ -1,4 +1,4 @@
-"""Step 7 of the Service, continued: real connections by way of a kernel that has the learner's rules."""
+"""Step 6 of the Service, continued: real connections by way of a kernel that has the learner's rules."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Step 7 of the Service: what kube-proxy writes for iptables, loaded by a real kernel. The names, and the shares."""
+"""Step 6 of the Service: what kube-proxy writes for iptables, loaded by a real kernel. The names, and the shares."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from grader.checks.service.restore import Rules, plain, shares
 from grader.checks.service.trial import ServiceTrial
 from podpath.configuration import Endpoint, Service
 
-STEP = Step("Step 7: the rules")
+STEP = Step("Step 6: the rules")
 
 
 def hashed(*parts: str) -> str:

@@ -1,0 +1,60 @@
+"""A coroutine that talks over connected sockets, run beside whatever else the process does: in a thread and loop of its own.
+
+In a notebook there is a loop already, which runs the cell itself; and who looks at what the coroutine does must not
+have to stand still for it.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Running:
+    """`function(pair, pair, ...)`, one pair of reader and writer for each socket; it has begun when this returns.
+
+    The sockets are handed over: they are closed with the loop.
+    """
+
+    def __init__(self, function: Callable[..., Coroutine[Any, Any, object]], ends: Sequence[socket.socket]) -> None:
+        self.error: BaseException | None = None
+        self._ended, self._begun = threading.Event(), threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._thread = threading.Thread(target=self._run, args=(function, list(ends)), daemon=True)
+        self._thread.start()
+        self._begun.wait()
+
+    def ended(self, seconds: float) -> bool:
+        """Whether it is over, for which it is given so long. `error` is what it raised."""
+        return self._ended.wait(seconds)
+
+    def stop(self) -> None:
+        """Cancel it, if it is not over."""
+        with contextlib.suppress(RuntimeError):  # its loop has just been closed
+            if self._loop is not None and self._task is not None:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(1.0)  # who never awaits cannot be stopped
+
+    def _run(self, function: Callable[..., Coroutine[Any, Any, object]], ends: list[socket.socket]) -> None:
+        try:
+            asyncio.run(self._main(function, ends))
+        except BaseException as error:  # whatever a learner's code may raise
+            self.error = error
+        finally:
+            for end in ends:
+                end.close()
+            self._begun.set()
+            self._ended.set()
+
+    async def _main(self, function: Callable[..., Coroutine[Any, Any, object]], ends: list[socket.socket]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(lambda *_: None)  # what was not awaited is not for stderr
+        pairs: list[Pair] = [await asyncio.open_connection(sock=end) for end in ends]
+        self._task = asyncio.ensure_future(function(*pairs))
+        self._begun.set()
+        await self._task
