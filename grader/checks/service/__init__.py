@@ -6,15 +6,13 @@ translation); the identifiers that a check cites are rows of the conformance cas
 """
 
 from grader.check import Lab
-from grader.checks.service import beyond, change, choice, fragments, live, time, which
+from grader.checks.service import change, choice, flows, fragments, live, splice, time, which
 from grader.checks.service.trial import ServiceTrial
-
-assert fragments.STEP is beyond.STEP  # its last check
 
 LAB = Lab(
     number="07",
     name="service",
     class_name="ServiceProxy",
     trial=ServiceTrial,
-    steps=(which.STEP, choice.STEP, change.STEP, time.STEP, beyond.STEP, live.STEP),
+    steps=(which.STEP, choice.STEP, change.STEP, time.STEP, fragments.STEP, flows.STEP, splice.STEP, live.STEP),
 )

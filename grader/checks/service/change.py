@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from grader.check import Failed, Handle, Step
-from grader.checks.service.trial import NETWORK, POD, ServiceTrial, Talk, at
+from grader.checks.service.trial import NAMES, NETWORK, POD, ServiceTrial, Talk, at
 from grader.checks.translation.mistakes import went
 from grader.checks.translation.parts import parts
 from grader.checks.translation.wire import ACK, FIN, PSH, RST, SYN, Datagram
@@ -31,6 +31,7 @@ STEP = Step("Step 3: endpoints come and go")
 def update(t: ServiceTrial) -> None:
     services = [t.service(TCP, 3), t.service(UDP, 3), t.service(UDP, 1)]
     services.append(t.service(UDP, services[1].endpoints))  # the same pods behind another address
+    services.append(t.service(TCP, 3, services[1].address, services[1].port))  # DNS has both, for one
     proxy = t.proxy(services)
     talks = [t.opens(proxy, t.first(service), service.endpoints) for service in services for _ in range(6)]
     grown = [_with(one, [*one.endpoints, *t.endpoints(3)]) for one in services]
@@ -57,14 +58,14 @@ def _one_goes(t: ServiceTrial, proxy: Handle, services: list[Service], talks: li
     """Endpoints are taken out, of the first two Services only; one of the UDP Service's changes its port."""
     left = []
     for service in services[:2]:
-        gone = t.random.choice([talk.endpoint for talk in talks if talk.asked.destination == service.address])
+        gone = t.random.choice([talk.endpoint for talk in talks if _asks(talk, service)])
         rest = [end for end in service.endpoints if end != gone]
         rest += [replace(gone, port=t.port())] if service.protocol == "UDP" else []
         left.append(_with(service, rest))
     t.update(proxy, [*services[2:], *left])
-    ends = {service.address: service.endpoints for service in [*services[2:], *left]}
+    now = [*services[2:], *left]
     for talk in t.random.sample(talks, len(talks)):
-        among = ends[talk.asked.destination]
+        among = next(service.endpoints for service in now if _asks(talk, service))
         if talk.endpoint in among:
             t.goes(proxy, talk)
             t.comes(proxy, talk)
@@ -84,6 +85,11 @@ def _one_goes(t: ServiceTrial, proxy: Handle, services: list[Service], talks: li
     for service in left:
         why = "This is a new connection, and it got an endpoint that is none any more. It was {got}."
         t.draws(proxy, [t.first(service) for _ in range(60)], service.endpoints, why)
+
+
+def _asks(talk: Talk, service: Service) -> bool:
+    here = talk.asked.destination, talk.asked.dport, NAMES[talk.asked.protocol]
+    return here == (service.address, service.port, service.protocol)
 
 
 def _service_goes(t: ServiceTrial) -> None:

@@ -80,6 +80,13 @@ def _udp(t: ServiceTrial) -> None:
     for talk in (heard, *spoken):
         t.unknown(proxy, talk, "This flow has been silent for more than 120 s, so it is over. It was {got}.")
         t.goes(proxy, t.opens(proxy, talk.asked, service.endpoints))
+    many = [t.first(service) for _ in range(40)]
+    before = t.draws(proxy, many, service.endpoints)
+    t.wait(UDP_IDLE + _MARGIN, proxy)
+    if t.draws(proxy, many, service.endpoints) == before:  # by chance less than once in 10^19
+        raise Failed(
+            "40 flows had been silent for more than 120 s, and are new ones; and all 40 got the endpoint of the old."
+        )
 
 
 def _opens(t: ServiceTrial, proxy: Handle, talk: Talk) -> None:

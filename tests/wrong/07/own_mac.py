@@ -71,20 +71,31 @@ def parse(frame, start=14, end=None):
     return Packet(protocol, source, sport, destination, dport, start, payload, end, part, later, error)
 
 
-def readdress(frame, packet, source, destination):
+class Ends(NamedTuple):
+    """What the two ends of a packet are to be, as bytes."""
+
+    addresses: bytes
+    ports: bytes
+
+
+def ends_of(source, sport, destination, dport):
+    return Ends(source + destination, struct.pack("!HH", sport, dport))
+
+
+def readdress(frame, packet, addresses):
     """Give a packet other addresses, in place; those it had."""
     at = packet.start + 12
-    old, new = bytes(frame[at : at + 8]), source + destination
-    frame[at : at + 8] = new
-    mend(frame, packet.start + 10, old, new)
+    old = bytes(frame[at : at + 8])
+    frame[at : at + 8] = addresses
+    mend(frame, packet.start + 10, old, addresses)
     return old
 
 
 def rewrite(frame, packet, ends):
-    """Give a packet other addresses and ports, in place: `ends` are source, port, destination, port."""
-    source, sport, destination, dport = ends
-    old = readdress(frame, packet, source, destination)
-    at, ports = packet.payload, struct.pack("!HH", sport, dport)
+    """Give a packet other addresses and ports, in place."""
+    addresses, ports = ends
+    old = readdress(frame, packet, addresses)
+    at = packet.payload
     old += frame[at : at + 4]
     frame[at : at + 4] = ports
     at += CHECKSUM_AT[packet.protocol]
@@ -92,7 +103,7 @@ def rewrite(frame, packet, ends):
         return  # a quoted packet that ends before it
     if packet.protocol == UDP and not (frame[at] or frame[at + 1]):
         return  # its sender has computed none
-    mend(frame, at, old, source + destination + ports)
+    mend(frame, at, old, addresses + ports)
     if packet.protocol == UDP and not (frame[at] or frame[at + 1]):
         frame[at : at + 2] = b"\xff\xff"
 
@@ -202,7 +213,7 @@ class ServiceProxy:
         out = bytearray(frame)
         rewrite(out, packet, ends)
         if packet.ident is not None:
-            self.remember(packet, (ends[0], ends[2], flow.hairpin), now)
+            self.remember(packet, (ends.addresses, flow.hairpin), now)
         return self.sent(port, out, flow.hairpin)
 
     def sent(self, port, out, back):
@@ -311,21 +322,21 @@ class ServiceProxy:
         flow = self.current(self.back, key, now)
         if flow is not None and flow.hairpin == (port == "pod"):
             _, client, client_port, service, service_port = flow.asked
-            ends = client, client_port, service, service_port
+            ends = ends_of(client, client_port, service, service_port)
             source = service if packet.source == flow.seen[3] else packet.source
-            addresses = source, client
+            addresses = source + client
         else:
             flow = self.current(self.flows, key, now)
             if flow is None or port == "network":
                 return self.sent(port, frame, False)
             _, source, source_port, endpoint, endpoint_port = flow.seen
-            ends = endpoint, endpoint_port, source, source_port
-            addresses = source, endpoint
+            ends = ends_of(endpoint, endpoint_port, source, source_port)
+            addresses = source + endpoint
         if frame[packet.payload] == REDIRECT or not sound(frame, packet, inner):
             return []
         out = bytearray(frame)
         rewrite(out, inner, ends)
-        readdress(out, packet, *addresses)
+        readdress(out, packet, addresses)
         finish(out, packet)
         return self.sent(port, out, flow.hairpin)
 
@@ -347,9 +358,9 @@ class ServiceProxy:
             return [] if strange else self.sent(port, frame, False)
         if what is None:
             return []
-        source, destination, back = what
+        addresses, back = what
         out = bytearray(frame)
-        readdress(out, packet, source, destination)
+        readdress(out, packet, addresses)
         return self.sent(port, out, back)
 
 
@@ -380,7 +391,7 @@ class Flow:
         self.asked, self.seen, self.last = asked, seen, now
         self.service = (asked[0], *asked[3:])
         self.hairpin = asked[1] == seen[3]
-        self.sent, self.answered = seen[1:], (*asked[3:], *asked[1:3])  # what the ends of its packets become
+        self.sent, self.answered = ends_of(*seen[1:]), ends_of(*asked[3:], *asked[1:3])  # what its packets become
         self.idle = IDLE[asked[0]]
         self.fins, self.reset = set(), False
 
