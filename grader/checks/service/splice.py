@@ -92,7 +92,6 @@ class Ends:
         return data
 
     def _cut(self, name: str, error: OSError) -> Failed:
-        self.splice.ended(0.2)  # if it raised, that is what the learner should read
         self._wrong(f"the {name}'s connection is broken: {error.strerror}")
         return Failed(f"The {name}'s connection was closed ({error.strerror}) while both still talked.")
 
@@ -139,6 +138,7 @@ class Ends:
         raise Failed(f"{event}, and the {name}'s connection was not closed: it would stay open for ever.")
 
     def _wrong(self, text: str) -> None:
+        self.splice.ended(0.2)  # if it raised, that is what the learner should read first
         self.t.transcript.wrong(text)
 
 
