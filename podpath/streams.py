@@ -17,7 +17,7 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Running:
     """`function(pair, pair, ...)`, one pair of reader and writer for each socket; it has begun when this returns.
 
-    The sockets are handed over: they are closed with the loop.
+    The sockets are handed over: they are closed by `stop`, if not before.
     """
 
     def __init__(self, function: Callable[..., Coroutine[Any, Any, object]], ends: Sequence[socket.socket]) -> None:
@@ -25,6 +25,7 @@ class Running:
         self._ended, self._begun = threading.Event(), threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
+        self._leave = asyncio.Event()
         self._thread = threading.Thread(target=self._run, args=(function, list(ends)), daemon=True)
         self._thread.start()
         self._begun.wait()
@@ -34,17 +35,18 @@ class Running:
         return self._ended.wait(seconds)
 
     def stop(self) -> None:
-        """Cancel it, if it is not over."""
+        """Cancel it, if it is not over, and end its loop."""
         with contextlib.suppress(RuntimeError):  # its loop has just been closed
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
+                self._loop.call_soon_threadsafe(self._leave.set)
         self._thread.join(1.0)  # who never awaits cannot be stopped
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, object]], ends: list[socket.socket]) -> None:
         try:
             asyncio.run(self._main(function, ends))
-        except BaseException as error:  # whatever a learner's code may raise
-            self.error = error
+        except BaseException as error:  # what cannot even be started
+            self.error = self.error or error
         finally:
             for end in ends:
                 end.close()
@@ -57,4 +59,10 @@ class Running:
         pairs: list[Pair] = [await asyncio.open_connection(sock=end) for end in ends]
         self._task = asyncio.ensure_future(function(*pairs))
         self._begun.set()
-        await self._task
+        try:
+            await self._task
+        except BaseException as error:  # whatever a learner's code may raise
+            self.error = error
+        self._ended.set()
+        await self._leave.wait()  # whatever it has left open stays so, and can be seen to
+        del pairs

@@ -126,7 +126,9 @@ def refuses(t: ServiceTrial) -> None:
         for one, other in zip(empty, reversed(_PROTOCOLS), strict=True)
     ]
     away = [Service("none", one.address, t.port(), one.protocol, ()) for one in empty]  # ports that no Service has
-    services = [*empty, *beside]
+    alone = t.service(t.random.choice([6, 17]), 0)  # nobody has this port of the other protocol
+    away.append(Service("none", alone.address, alone.port, "UDP" if alone.protocol == "TCP" else "TCP", ()))
+    services = [*empty, *beside, alone]
     t.random.shuffle(services)
     askers = {"a pod": place.pods[0], "the node itself": "node", "a host outside": "outside"}
     for who in askers.values():

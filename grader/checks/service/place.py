@@ -63,7 +63,7 @@ class Place:
             "before": [(who, protocol, str(to), port) for who, protocol, to, port in self.before],
             "asks": [(who, protocol, str(to), port) for who, protocol, to, port in self.asks],
         }
-        command = [sys.executable, "-m", machine.__name__]
+        command = [sys.executable, "-c", f"from {machine.__name__} import main; main()"]
         code, output = sandbox.run(command, input=json.dumps(order).encode(), timeout=_SECONDS)
         if code:
             raise RuntimeError("the node on which rules are tried could not be made: see above")

@@ -106,10 +106,18 @@ def vetted(text: object) -> str:
         raise Failed(f"iptables_rules() returned {str(text)[:60]!r}; it must return text (a str).")
     if len(text) > LONGEST:
         raise Failed(f"iptables_rules() returned {len(text):,} characters, which is far too much for these Services.")
+    declared: set[str] = set()
     for number, line in enumerate(text.split("\n"), start=1):
         wrong = _wrong(line.strip(" \t"))
+        if line[:1] == "*":
+            declared.clear()
+        if line[:1] == ":" and line.split()[0] in declared:
+            wrong = "declares a chain that has been declared before. Have two of your chains the same name"
+        declared.update(line.split()[:1])
         if wrong:
-            raise Failed(f"Line {number} of your text, {line.strip()[:120]!r}, {wrong}.")
+            raise Failed(
+                f"Line {number} of your text, {line.strip()[:120]!r}, {wrong}{'?' if wrong[-4:] == 'name' else '.'}"
+            )
     return text
 
 

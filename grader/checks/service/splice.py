@@ -93,7 +93,10 @@ class Ends:
 
     def _cut(self, name: str, error: OSError) -> Failed:
         self._wrong(f"the {name}'s connection is broken: {error.strerror}")
-        return Failed(f"The {name}'s connection was closed ({error.strerror}) while both still talked.")
+        return Failed(
+            f"The {name}'s connection was closed ({error.strerror}), though the {name} had not said all. When one direction ends, "
+            "the other lives on."
+        )
 
     def says_all(self, name: str) -> None:
         """One has said all, and hears on."""
@@ -186,6 +189,9 @@ _AT_ONCE = (
     " with what a slow reader has not fetched.",
 )
 def the_end(t: ServiceTrial) -> None:
+    for fast in t.random.sample(sorted(_OTHER), 2):
+        with _ends(t) as ends:
+            _hold_up(t, ends, fast)
     for gone in t.random.sample(sorted(_OTHER), 2):
         with _ends(t) as ends:
             ends.carries({gone: t.random.randbytes(100)})
@@ -201,9 +207,6 @@ def the_end(t: ServiceTrial) -> None:
         ends.hears_the_end(_OTHER[gone], event)
         ends.closed(_OTHER[gone], f"{event}, and the {_OTHER[gone]} sends on")
         ends.returns(event)
-    for fast in t.random.sample(sorted(_OTHER), 2):
-        with _ends(t) as ends:
-            _hold_up(t, ends, fast)
 
 
 def _reset(ends: Ends, name: str) -> None:
