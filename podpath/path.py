@@ -59,6 +59,8 @@ def expected(plan: Plan, source: HostPlan, destination: HostPlan, to: IPv4Addres
     that host translates the address, and the packet goes by way of it; where it is nobody's, as a Service's, the
     sender's own node does.
     """
+    if source == destination and source.services == "learner" and to is not None and owner(plan, to) is None:
+        return _turning(source)  # it was given to itself
     via = None if to is None else owner(plan, to) or _node_of(plan, source)
     if via is None or via in (source, destination):
         return _direct(plan, source, destination, to)
@@ -118,8 +120,10 @@ def macs(plan: Plan, places: Sequence[Place]) -> list[bytes]:
     Of a packet in a tunnel it is the outer one; what goes into the tunnel is for its far end.
     """
     found, mac, far_end = [], b"", b""
-    for place in reversed(places):
-        if place.interface == OVERLAY:
+    for place, after in zip(reversed(places), [None, *reversed(places)], strict=False):
+        if after is not None and (place.interface, place.outgoing, after.interface) == (POD, False, POD):
+            mac = _gateway(plan, place)  # it turns round
+        elif place.interface == OVERLAY:
             far_end = _station(plan, place) or b"" if not place.outgoing else far_end
             mac = far_end
         elif place.interface == OVERLAY_WIRE:
@@ -139,6 +143,14 @@ def _station(plan: Plan, place: Place) -> bytes | None:
         gateway = host.gateway.ip if host.gateway else None
         address = {BRIDGE: gateway, OVERLAY: host.tunnel, "eth0": host.address.ip}.get(place.interface)
     return None if address is None else mac_bytes(cni_mac(address))
+
+
+def _gateway(plan: Plan, place: Place) -> bytes:
+    """The MAC address to which a pod sends what is for a Service."""
+    node = _node_of(plan, plan.hosts[place.host])
+    assert node is not None
+    assert node.gateway is not None
+    return mac_bytes(cni_mac(node.gateway.ip))
 
 
 def _cable(host: str, interface: str, peer: str, far: str) -> list[Place]:
@@ -165,6 +177,11 @@ def _to_pod(pod: HostPlan) -> list[Place]:
     if pod.services != "learner":
         return _cable(str(pod.node), f"to{pod.name}", pod.name, "eth0")
     return _cable(str(pod.node), f"to{pod.name}", pod.name, NETWORK) + _cable(pod.name, POD, pod.name, "eth0")
+
+
+def _turning(pod: HostPlan) -> list[Place]:
+    """From a pod, and back to it at its own cable."""
+    return [*_cable(pod.name, "eth0", pod.name, POD), *_cable(pod.name, POD, pod.name, "eth0")]
 
 
 def _to_fabric(plan: Plan, node: HostPlan) -> list[Place]:

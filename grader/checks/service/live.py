@@ -23,7 +23,7 @@ _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "i
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 _FETCHES = 40
 
-STEP = Step("Step 8: live")
+STEP = Step("Live: the proxy")
 
 
 @STEP.check(

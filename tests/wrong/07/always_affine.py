@@ -413,13 +413,13 @@ class Flow:
 
 
 def chain_name(kind, *parts):
-    """`KUBE-SVC-` or `KUBE-SEP-`, and sixteen characters that stand for what the chain is about."""
+    """The name of a chain of that kind, "SVC" or "SEP", for what the texts `parts`, one behind the other, say."""
     digest = hashlib.sha256("".join(parts).encode()).digest()
     return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"
 
 
 def service_rules(service, node):
-    """The rules of one Service that has endpoints: its chain, and those of its endpoints. In table nat."""
+    """Table nat, for one Service that has endpoints: a list of the names of its chains, and a list of its rules (lines)."""
     protocol = service.protocol.lower()
     name = chain_name("SVC", service.name, protocol)
     match = f"-d {service.address}/32 -p {protocol} -m {protocol} --dport {service.port}"
@@ -439,7 +439,7 @@ def service_rules(service, node):
 
 
 def refusal(service):
-    """The rule by which connections to a Service without endpoints are refused. In table filter."""
+    """Table filter, for one Service without endpoints: its rule (a line)."""
     protocol = service.protocol.lower()
     match = f"-d {service.address}/32 -p {protocol} -m {protocol} --dport {service.port}"
     return f'-A KUBE-SERVICES -m comment --comment "{service.name} has no endpoints" {match} -j REJECT'
@@ -487,7 +487,7 @@ def iptables_rules(services, node):
 
 
 async def copy(reader, writer):
-    """What one side says, to the other; and that it has said all, when it has."""
+    """One direction: carry what comes from `reader` to `writer`, and that it has ended."""
     while data := await reader.read(1 << 16):
         writer.write(data)
         await writer.drain()
