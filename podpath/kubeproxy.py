@@ -41,7 +41,7 @@ def more_nftables(services: Sequence[Service], pods: IPv4Network = POD_NETWORK) 
     ready = [service for service in services if service.endpoints]
     empty = [service for service in services if not service.endpoints]
     maps = [
-        *_map("service-ips", ((service, f"goto {_chain(service)}") for service in ready)),
+        *_map("service-ips", ((service, f"goto {chain(service)}") for service in ready)),
         *_map("no-endpoint-services", ((service, "goto reject-chain") for service in empty)),
     ]
     return _table(maps, [line for service in ready for line in _service(service, pods)])
@@ -98,7 +98,8 @@ def _name(service: Service) -> str:
     return f"{name}/{service.protocol.lower()}/{port}"
 
 
-def _chain(service: Service) -> str:
+def chain(service: Service) -> str:
+    """The name of the chain of a Service that has endpoints."""
     return f"service-{_hashed(_name(service))}"
 
 
@@ -114,7 +115,7 @@ def _service(service: Service, pods: IPv4Network) -> Iterator[str]:
     for name, endpoint in endpoints.items():
         yield from _endpoint(service, endpoint, _hashed(name))
     protocol = service.protocol.lower()
-    yield f"chain {_chain(service)} {{"
+    yield f"chain {chain(service)} {{"
     yield (f"ip daddr {service.address} {protocol} dport {service.port} ip saddr != {pods} jump mark-for-masquerade")
     if service.affinity_seconds:
         for name in endpoints:
