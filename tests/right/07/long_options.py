@@ -1,14 +1,14 @@
 """Rules with long options and other targets, and a splice in a group of tasks."""
 
+import asyncio
 import struct
+from base64 import b32encode
 from collections import OrderedDict
+from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import NamedTuple
-from base64 import b32encode
-from hashlib import sha256
-import asyncio
-from podpath import packets
 
+from podpath import packets
 
 ICMP, TCP, UDP = 1, 6, 17  # the protocol numbers in an IPv4 header
 FIN, SYN, RST, ACK = 1, 2, 4, 16  # flags of TCP
@@ -429,26 +429,41 @@ def iptables_rules(services, node):
             own.append(its)
             remember = f"--match recent --name {its} --set --rsource" if seconds else ""
             nat.append(f"--append {its} --source {end.address} --jump KUBE-MARK-MASQ")
-            nat.append(f"--append {its} --jump DNAT --protocol {word} {remember} --to-destination {end.address}:{end.port}")
-            known.append(f"--append {mine} --match recent --update --reap --seconds {seconds or 1:.0f} --name {its} --goto {its}")
+            nat.append(
+                f"--append {its} --jump DNAT --protocol {word} {remember} --to-destination {end.address}:{end.port}"
+            )
+            known.append(
+                f"--append {mine} --match recent --update --reap --seconds {seconds or 1:.0f} --name {its} --goto {its}"
+            )
             odds = f"--match statistic --mode random --probability {1 / left:.12f}" if left > 1 else ""
             drawn.append(f"--append {mine} --goto {its} {odds}".rstrip())
             left -= 1
         nat += [*(known if seconds else []), *drawn]
         nat.append(f"--append KUBE-SERVICES --jump {mine} {where}")
-    return "\n".join([
-        "# nat", "*nat", *(f":{one} - [0:0]" for one in own), *nat,
-        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
-        "-A MASQ -j MARK --and-mark 0xffffbfff",
-        "-A MASQ -j MASQUERADE",
-        "-A KUBE-POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQ",
-        "-A POSTROUTING -j KUBE-POSTROUTING", "-A PREROUTING -j KUBE-SERVICES", "-A OUTPUT -j KUBE-SERVICES",
-        "COMMIT", "# filter", "*filter", ":KUBE-SERVICES - [0:0]",
-        "-I FORWARD -j KUBE-SERVICES -m conntrack --ctstate NEW", "-I OUTPUT -j KUBE-SERVICES -m conntrack --ctstate NEW",
-        *nothing, "COMMIT", "",
-    ])
-
-
+    return "\n".join(
+        [
+            "# nat",
+            "*nat",
+            *(f":{one} - [0:0]" for one in own),
+            *nat,
+            "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
+            "-A MASQ -j MARK --and-mark 0xffffbfff",
+            "-A MASQ -j MASQUERADE",
+            "-A KUBE-POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQ",
+            "-A POSTROUTING -j KUBE-POSTROUTING",
+            "-A PREROUTING -j KUBE-SERVICES",
+            "-A OUTPUT -j KUBE-SERVICES",
+            "COMMIT",
+            "# filter",
+            "*filter",
+            ":KUBE-SERVICES - [0:0]",
+            "-I FORWARD -j KUBE-SERVICES -m conntrack --ctstate NEW",
+            "-I OUTPUT -j KUBE-SERVICES -m conntrack --ctstate NEW",
+            *nothing,
+            "COMMIT",
+            "",
+        ]
+    )
 
 
 async def splice(client, endpoint):

@@ -1,14 +1,14 @@
 """Rules word for word as kube-proxy writes them, and a splice that waits for whichever direction moves."""
 
+import asyncio
+import base64
+import hashlib
 import struct
 from collections import OrderedDict
 from ipaddress import IPv4Address
 from typing import NamedTuple
-import base64
-import hashlib
-import asyncio
-from podpath import packets
 
+from podpath import packets
 
 ICMP, TCP, UDP = 1, 6, 17  # the protocol numbers in an IPv4 header
 FIN, SYN, RST, ACK = 1, 2, 4, 16  # flags of TCP
@@ -458,7 +458,10 @@ def iptables_rules(services, node):
     refused, chains, rules = "", "", ""
     for one in services:
         p = one.protocol.lower()
-        name, title = f"KUBE-SVC-{short(one.name + p)}", f'-m comment --comment "{one.name} cluster IP" -m {p} -p {p} -d {one.address} --dport {one.port}'
+        name, title = (
+            f"KUBE-SVC-{short(one.name + p)}",
+            f'-m comment --comment "{one.name} cluster IP" -m {p} -p {p} -d {one.address} --dport {one.port}',
+        )
         if not one.endpoints:
             refused += f'-A KUBE-SERVICES -m comment --comment "{one.name} has no endpoints" -m {p} -p {p} -d {one.address} --dport {one.port} -j REJECT\n'
             continue
@@ -469,15 +472,17 @@ def iptables_rules(services, node):
             for sep, _ in named:
                 rules += f"-A {name} -m comment --comment {one.name} -m recent --name {sep} --rcheck --seconds {int(one.affinity_seconds)} --reap -j {sep}\n"
         for i, (sep, end) in enumerate(named):
-            odds = "" if i == len(named) - 1 else f"-m statistic --mode random --probability {1 / (len(named) - i):.10f} "
+            odds = (
+                ""
+                if i == len(named) - 1
+                else f"-m statistic --mode random --probability {1 / (len(named) - i):.10f} "
+            )
             rules += f'-A {name} -m comment --comment "{one.name} -> {end.address}:{end.port}" {odds}-j {sep}\n'
             chains += f":{sep} - [0:0]\n"
             rules += f"-A {sep} -m comment --comment {one.name} -s {end.address} -j KUBE-MARK-MASQ\n"
             recent = f"-m recent --name {sep} --set " if one.affinity_seconds else ""
             rules += f"-A {sep} -m comment --comment {one.name} {recent}-m {p} -p {p} -j DNAT --to-destination {end.address}:{end.port}\n"
     return HEAD + refused + NAT + chains + JUMPS + rules + TAIL
-
-
 
 
 async def splice(client, endpoint):
