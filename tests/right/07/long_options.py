@@ -1,6 +1,7 @@
 """Rules with long options and other targets, and a splice in a group of tasks."""
 
 import asyncio
+import contextlib
 import struct
 from base64 import b32encode
 from collections import OrderedDict
@@ -407,25 +408,29 @@ class Flow:
         return self.reset or len(self.fins) == 2
 
 
+def id_of(what):
+    return b32encode(sha256(what.encode()).digest())[:16].decode()
+
+
 def iptables_rules(services, node):
     """Long options, other orders, other ways to say the same; the nat table comes first, and lines are not sorted by chain."""
     nat, own = [], ["KUBE-POSTROUTING", "KUBE-MARK-MASQ", "KUBE-SERVICES", "MASQ"]
     nothing = []
     for service in services:
         word = service.protocol.lower()
-        id_of = lambda *more: b32encode(sha256("".join([service.name, word, *more]).encode()).digest())[:16].decode()
+        about = service.name + word
         where = f"--protocol {word} --destination {service.address} --match {word} --destination-port {service.port}"
         if not service.endpoints:
             more = " --reject-with tcp-reset" if word == "tcp" else ""
             nothing.append(f"-A KUBE-SERVICES {where} -j REJECT{more}")
             continue
-        mine, left = "KUBE-SVC-" + id_of(), len(service.endpoints)
+        mine, left = "KUBE-SVC-" + id_of(about), len(service.endpoints)
         own.append(mine)
         nat.append(f"--append {mine} ! --source {node.pods} {where} --jump KUBE-MARK-MASQ")
         seconds = service.affinity_seconds
         known, drawn = [], []
         for end in service.endpoints:
-            its = "KUBE-SEP-" + id_of(f"{end.address}:{end.port}")
+            its = "KUBE-SEP-" + id_of(f"{about}{end.address}:{end.port}")
             own.append(its)
             remember = f"--match recent --name {its} --set --rsource" if seconds else ""
             nat.append(f"--append {its} --source {end.address} --jump KUBE-MARK-MASQ")
@@ -488,7 +493,5 @@ async def splice(client, endpoint):
         client[1].transport.close()
         endpoint[1].transport.close()
         for _, writer in (client, endpoint):
-            try:
+            with contextlib.suppress(OSError):
                 await writer.wait_closed()
-            except OSError:
-                pass
