@@ -98,6 +98,7 @@ _MATCHES = frozenset(["comment", "tcp", "udp", "statistic", "recent", "mark", "a
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/,+!-]*")
 _WORD = re.compile(r'"([^"\\]*)"(?=\s|$)|([^\s"\'\\]+)(?=\s|$)')
 _MATCH, _PROTOCOL = ("-m", "--match"), ("-p", "--protocol", "--proto")
+_TARGET = ("-j", "--jump", "-g", "--goto")
 
 
 def vetted(text: object) -> str:
@@ -167,6 +168,8 @@ def _unknown(words: Sequence[str]) -> str:
             return f"asks for the match {word[:40]!r}, which kube-proxy has no use for here"
         if before in _PROTOCOL and word.lower() not in ("tcp", "udp", "6", "17", "all"):
             return f"names the protocol {word[:40]!r}; there are tcp and udp"
+        if before in _TARGET and not re.fullmatch(r"[\w-]+", word):  # iptables looks for a file of that name
+            return f"leads to {word[:40]!r}, which is no name of a chain"
         if not _PLAIN.fullmatch(word):
             return f"holds {word[:40]!r}, which is no name, number or address"
     return ""
