@@ -211,6 +211,11 @@ class Report:
             "checks": [asdict(result) for result in self.checks],
         }
 
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Report":
+        """The report that `as_json` made plain. Raises KeyError or TypeError for anything else."""
+        return Report(data["lab"], data["seed"], [Result(**result) for result in data["checks"]])
+
     def __str__(self) -> str:
         lines, step, reason = [f"lab {self.lab}, seed {self.seed}"], "", ""
         for result in self.checks:

@@ -16,7 +16,11 @@ from grader.check import Check, Lab, Report, Result, run
 from grader.jail import Cell, Jail
 from podpath import sandbox
 
-SECONDS = 120.0  # for a whole submission, before the machine gives it up
+SECONDS = 180.0  # for a whole submission; the jail ends much earlier whatever the learner's code does
+
+
+class GraderFailed(RuntimeError):
+    """The grader itself failed, not the learner's code: nobody may be scored for it. The text says how."""
 
 
 def new_seed() -> int:
@@ -25,18 +29,21 @@ def new_seed() -> int:
 
 
 def grade(lab: Lab, cells: Sequence[Cell], seed: int) -> Report:
-    """Run every check of a lab on a learner's program. Raises podpath.sandbox.NoSandbox where there can be none."""
+    """Run every check of a lab on a learner's program.
+
+    Raises podpath.sandbox.NoSandbox where there can be none, and GraderFailed where something of ours went wrong.
+    """
     order = {"lab": lab.full_name, "seed": seed, "cells": [dataclasses.astuple(cell) for cell in cells]}
     try:
         code, output = sandbox.run(
             [sys.executable, "-m", "grader.grade"], input=json.dumps(order).encode(), timeout=SECONDS
         )
     except subprocess.TimeoutExpired:
-        return refused(lab, seed, f"grading was given up after {SECONDS:g} s")
-    if code:
-        raise RuntimeError(f"the grader itself failed, with status {code}; what it said is above")
-    report = json.loads(output)
-    return Report(report["lab"], report["seed"], [Result(**result) for result in report["checks"]])
+        raise GraderFailed(f"the checks were not through after {SECONDS:g} s") from None
+    try:
+        return Report.from_json(json.loads(output))
+    except (ValueError, KeyError, TypeError):
+        raise GraderFailed(f"it ended with status {code} and without a report; what it said is above") from None
 
 
 def refused(lab: Lab, seed: int, why: str) -> Report:
