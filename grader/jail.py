@@ -5,23 +5,36 @@ submission can lie about nothing but the frames that it sends, which is what it 
 """
 
 import json
-import os
-import signal
+import re
 import socket
 import struct
 import subprocess
-import threading
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grader import bubblewrap, processes
+from grader import seccomp
 from grader.check import Handle, LearnerError
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
 from podpath.datapath import Frames, never_returned
 from podpath.values import decode, encode, shown_call
 
+_HERE = Path(__file__).parent
+_PURE = (
+    "__init__.py",
+    "bench.py",
+    "configuration.py",
+    "datapath.py",
+    "errors.py",
+    "headers.py",
+    "layers.py",
+    "packets.py",
+    "values.py",
+)  # what learners may import there
+START_SECONDS = 30.0  # for Python to be up in the jail, however busy this machine is
 LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
 _STOPPED = "it had been stopped before"
@@ -41,17 +54,23 @@ class Cell:
     whole: bool = False
 
 
+class NoJail(RuntimeError):
+    """There is no jail here that deserves the name: nobody's fault but ours, or this machine's. The text says why."""
+
+
 class Jail:
     """A subject: the class `class_name` that `cells` define, in a process of its own.
 
     A breach (a call that takes too long, a reply too long or not understood, the end of the process) kills the
-    process; LearnerError says why, and the next `make` starts another. Use it as a context manager.
+    process; LearnerError says why, and the next `make` starts another. Use it as a context manager. Raises NoJail where
+    this machine does not keep what the jail promises, unless it is an `open_jail`.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0, privileged: bool = False
+        self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0, open_jail: bool = False
     ) -> None:
-        self.cells, self.class_name, self.privileged = list(cells), class_name, privileged
+        self.cells, self.class_name, self._open = list(cells), class_name, open_jail
+        self.lacking: list[str] = []  # which promises this machine does not keep, as far as has been seen
         self.errors: list[str] = []  # what the cells raised, in words
         self._until = time.monotonic() + seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,15 +137,18 @@ class Jail:
         if self._process is not None:
             return
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, tempfile.TemporaryFile() as calls:
+            calls.write(seccomp.program())
+            calls.seek(0)
             self._process = subprocess.Popen(
-                bubblewrap.command(theirs.fileno(), self.privileged),
+                [*_bubblewrap(theirs.fileno(), calls.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), calls.fileno()),
             )
         self._channel = ours
+        self._look_at_walls()
         cells = [[cell.label, cell.source, cell.whole] for cell in self.cells]
         try:
             reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
@@ -134,6 +156,19 @@ class Jail:
             self._broken = str(error)
             raise
         self.errors = [_clean(text, 2000) for text in _typed(reply.get("errors"), list)]
+
+    def _look_at_walls(self) -> None:
+        """See that the jail is one, before anything of theirs is in it. Until then, failures are ours."""
+        assert self._channel is not None
+        try:
+            lacking = _typed(_exchange(self._channel, {"do": "walls"}, START_SECONDS).get("lacking"), list)
+        except (OSError, ValueError, LearnerError) as error:
+            self.close()
+            raise NoJail(f"the jail did not start ({error or 'it took too long'})") from None
+        self.lacking = [_clean(one, 200) for one in lacking]
+        if self.lacking and not self._open:
+            self.close()
+            raise NoJail(f"this machine does not keep what the jail promises: {', '.join(self.lacking)}")
 
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
@@ -265,5 +300,47 @@ def _frames(value: Any) -> Frames:
 
 
 def _clean(text: object, length: int) -> str:
-    """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:length])
+    """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`.
+
+    Nor addresses of objects, which differ from run to run, where a report must not.
+    """
+    same = re.sub(r"\bat 0x[0-9a-f]{6,}", "at 0x...", str(text)[:length])
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in same)
+
+
+def _bubblewrap(fd: int, calls: int) -> list[str]:
+    """The jail: an empty machine with Python in it, and with the pure part of podpath, all read-only."""
+    argv = [
+        "bwrap", "--seccomp", str(calls), "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+        "--cap-drop", "ALL", "--clearenv", "--hostname", "jail",
+        "--setenv", "PYTHONHASHSEED", "0", "--ro-bind", "/usr", "/usr", "--proc", "/proc",
+        "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--remount-ro", "/dev",
+        "--size", str(64 << 20), "--tmpfs", "/tmp", "--chdir", "/tmp",
+    ]  # fmt: skip
+    for name in ("bin", "lib", "lib32", "lib64"):
+        path = Path("/") / name
+        if path.is_symlink():
+            argv += ["--symlink", str(path.readlink()), str(path)]
+        elif path.exists():
+            argv += ["--ro-bind", str(path), str(path)]
+    if not sys.base_prefix.startswith("/usr"):
+        argv += ["--ro-bind", sys.base_prefix, sys.base_prefix]
+    for name in _PURE:
+        argv += ["--ro-bind", str(_HERE.parent / "podpath" / name), f"/jail/podpath/{name}"]
+    for name in ("jail_child.py", "jail_walls.py"):
+        argv += ["--ro-bind", str(_HERE / name), f"/jail/{name}"]
+    argv += ["--remount-ro", "/"]
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # -I would keep the script's own folder off the path; this is what it stands for, without that.
+    return [
+        *argv,
+        "--setenv",
+        "PYTHONDONTWRITEBYTECODE",
+        "1",
+        "--",
+        str(python),
+        "-s",
+        "-S",
+        "/jail/jail_child.py",
+        str(fd),
+    ]
