@@ -161,6 +161,8 @@ def _check(arguments: argparse.Namespace) -> int:
         report = grade.grade(lab, solution.read(arguments.file, lab), seed)
     except solution.Unreadable as error:
         report = grade.refused(lab, seed, str(error))
+    except grade.GraderFailed as error:
+        return _complain(f"the grader itself failed, which says nothing about your code: {error}")
     print(json.dumps(report.as_json(), indent=1) if arguments.json else report)
     return 0 if report.points == report.max_points else 1
 

@@ -39,7 +39,7 @@ def fulfil(order: Order) -> Outcome:
     said = ""
     for _ in range(ATTEMPTS):
         try:
-            return Outcome(grade.grade(lab, order.cells, order.seed))
+            return Outcome(grade.grade(lab, order.cells, order.seed, order.open_jail))
         except grade.GraderFailed as failed:
             said = str(failed)
         except NoSandbox as refusal:
@@ -109,14 +109,14 @@ def on_dask(orders: Iterable[Order], address: str) -> Iterator[tuple[Order, Outc
             "Dask is not installed here. Install it with: .venv/bin/python -m pip install -r requirements-dask.txt"
         ) from None
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise NoCluster(f"no Dask scheduler answers at {address} ({error})") from None
     with client:
         source = iter(orders)
         known: dict[str, Order] = {}
         room = 2 * max(1, sum(client.nthreads().values()))
-        finished = as_completed()
+        finished = as_completed(loop=client.loop)
         while True:
             for order in _some(source, room - len(known)):
                 future = client.submit(fulfil_text, order.as_text(), key=f"podpath-{order.key}", pure=True)

@@ -11,15 +11,16 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grader import seccomp
 from grader.check import Handle, LearnerError
+from grader.patience import Stopwatch, only_child
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
-from podpath.datapath import Frames, never_returned
+from podpath.datapath import TICK, Frames, never_returned
+from podpath.sandbox import NoSandbox
 from podpath.values import decode, encode, shown_call
 
 _HERE = Path(__file__).parent
@@ -39,6 +40,7 @@ LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
 _STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
+_MORE_SECONDS = 0.002  # for each further call in one message
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Cell:
     whole: bool = False
 
 
-class NoJail(RuntimeError):
+class NoJail(NoSandbox):
     """There is no jail here that deserves the name: nobody's fault but ours, or this machine's. The text says why."""
 
 
@@ -72,10 +74,11 @@ class Jail:
         self.cells, self.class_name, self._open = list(cells), class_name, open_jail
         self.lacking: list[str] = []  # which promises this machine does not keep, as far as has been seen
         self.errors: list[str] = []  # what the cells raised, in words
-        self._until = time.monotonic() + seconds
+        self.kept_waiting = 0.0  # seconds for which it was ready to run during calls, and no processor free
+        self._left = seconds  # of the time that it may take in all
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._turn = threading.Lock()  # on live interfaces several threads ask, and one is answered at a time
+        self._runner: int | None = None  # the process in which their code runs
         self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
         self._printed = ""
 
@@ -160,11 +163,15 @@ class Jail:
     def _look_at_walls(self) -> None:
         """See that the jail is one, before anything of theirs is in it. Until then, failures are ours."""
         assert self._channel is not None
+        assert self._process is not None
         try:
-            lacking = _typed(_exchange(self._channel, {"do": "walls"}, START_SECONDS).get("lacking"), list)
+            reply = _exchange(self._channel, {"do": "walls"}, Stopwatch(None), START_SECONDS)
+            lacking = _typed(reply.get("lacking"), list)
         except (OSError, ValueError, LearnerError) as error:
             self.close()
             raise NoJail(f"the jail did not start ({error or 'it took too long'})") from None
+        first = only_child(self._process.pid)  # bubblewrap's own, which starts and reaps the other
+        self._runner = None if first is None else only_child(first)
         self.lacking = [_clean(one, 200) for one in lacking]
         if self.lacking and not self._open:
             self.close()
@@ -172,25 +179,28 @@ class Jail:
 
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
-        with self._turn:
-            if self._channel is None:
-                raise LearnerError(_STOPPED)
-            left = min(seconds, self._until - time.monotonic())
-            if left <= 0:
-                self.close()
-                self._broken = "all its time was used up by then"
-                raise LearnerError(self._broken)
-            try:
-                reply = _exchange(self._channel, request, left)
-            except TimeoutError:
-                self.close()
-                raise LearnerError(never_returned(what, seconds)) from None
-            except (OSError, ValueError, RecursionError) as error:
-                self.close()
-                said = f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
-                raise LearnerError(said) from None
-            self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
-            return reply
+        assert self._channel is not None
+        if self._left <= 0:
+            self.close()
+            self._broken = "all its time was used up by then"
+            raise LearnerError(self._broken)
+        watch, limit = Stopwatch(self._runner), min(seconds, self._left)
+        try:
+            reply = _exchange(self._channel, request, watch, limit)
+            self._left -= watch.elapsed()
+            self.kept_waiting += watch.waited()
+        except TimeoutError:
+            self._left -= limit
+            self.close()
+            told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
+            raise LearnerError(never_returned(what, told)) from None
+        except (OSError, ValueError, RecursionError) as error:
+            self.close()
+            raise LearnerError(
+                f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
+            ) from None
+        self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+        return reply
 
     def _raise_if_error(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
@@ -222,9 +232,9 @@ class _Remote(Guarded):
         if self._jail._process is not self._process:
             raise LearnerError(_STOPPED)
 
-    def _ask(self, what: str, **request: Any) -> dict[str, Any]:
+    def _ask(self, what: str, calls: int = 1, **request: Any) -> dict[str, Any]:
         self._raise_if_stopped()
-        reply = self._jail._ask(what, which=self._number, **request)
+        reply = self._jail._ask(what, CALL_SECONDS + _MORE_SECONDS * calls, which=self._number, **request)
         self._jail._raise_if_error(reply)
         return reply
 
@@ -232,7 +242,7 @@ class _Remote(Guarded):
         sent: list[Frames] = []
         for start in range(0, len(arriving), _BATCH):
             batch = [(port, frame.hex(), now) for port, frame, now in arriving[start : start + _BATCH]]
-            reply = self._ask("receive(port, frame, now)", do="run", arriving=batch)
+            reply = self._ask("receive(port, frame, now)", len(batch), do="run", arriving=batch)
             answers = [_frames(item) for item in _typed(reply.get("sent"), list)]
             if len(answers) != len(batch):
                 raise LearnerError("its process sent nonsense")
@@ -240,32 +250,34 @@ class _Remote(Guarded):
         return sent
 
     def _ticks(self, start: float, end: float) -> Frames:
-        reply = self._ask("tick(now)", do="ticks", start=start, end=end)
+        reply = self._ask("tick(now)", round((end - start) / TICK), do="ticks", start=start, end=end)
         return _frames(reply.get("frames"))
 
 
-def _exchange(channel: socket.socket, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-    until = time.monotonic() + seconds
+def _exchange(channel: socket.socket, request: dict[str, Any], watch: Stopwatch, seconds: float) -> dict[str, Any]:
     data = json.dumps(request).encode()
-    channel.settimeout(seconds)
+    channel.settimeout(10 * seconds)  # it may be too busy to listen; whether it is too slow is measured below
     channel.sendall(struct.pack("!I", len(data)) + data)
-    (length,) = struct.unpack("!I", _exactly(channel, 4, until))
+    (length,) = struct.unpack("!I", _exactly(channel, 4, watch, seconds))
     if length > REPLY:
         raise ValueError("a reply too long")
-    reply = json.loads(_exactly(channel, length, until))
+    reply = json.loads(_exactly(channel, length, watch, seconds))
     if not isinstance(reply, dict):
         raise ValueError("not an object")
     return reply
 
 
-def _exactly(channel: socket.socket, count: int, until: float) -> bytes:
+def _exactly(channel: socket.socket, count: int, watch: Stopwatch, seconds: float) -> bytes:
+    """So many bytes. Raises TimeoutError after `seconds` on the stopwatch; what has arrived by then counts."""
     parts, missing = [], count
     while missing:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        channel.settimeout(left)
-        part = channel.recv(min(missing, 1 << 16))
+        channel.settimeout(max(seconds - watch.elapsed(), 0.0))
+        try:
+            part = channel.recv(min(missing, 1 << 16))
+        except (TimeoutError, BlockingIOError):
+            if watch.elapsed() < seconds:
+                continue  # it was kept waiting
+            raise TimeoutError from None
         if not part:
             raise OSError("the end of the process")
         parts.append(part)

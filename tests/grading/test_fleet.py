@@ -166,7 +166,7 @@ import time
 class LearningBridge:
     def __init__(self, ports): self.ports = ports
     def receive(self, port, frame, now):
-        time.sleep(0.01)
+        time.sleep(0.003)
         return [(other, frame) for other in self.ports if other != port]
 """
 

@@ -208,7 +208,7 @@ def test_a_page_without_test_cells_is_not_graded_and_not_run(course: Course, tmp
 
 
 def test_the_teacher_may_give_a_check_other_points(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(lab: Lab, cells: object, seed: int) -> Report:
+    def half(lab: Lab, cells: object, seed: int, open_jail: bool) -> Report:
         return Report(lab.full_name, seed, [Result(c.name, c.step, 1, 2, False, "half", []) for c in lab.checks])
 
     monkeypatch.setattr(grade, "grade", half)
