@@ -88,6 +88,8 @@ class Classroom:
             except BlockingIOError:
                 raise CannotGrade("another ./lab grade is at work in this course; wait for it, or stop it") from None
             self.reports.tidy()
+            for unfinished in self.root.glob("reports/*/*/.*.unfinished"):
+                unfinished.unlink(missing_ok=True)
             yield
 
     def submissions(self, assignment: str, students: Iterable[str] = ()) -> tuple[list[Submission], dict[str, str]]:

@@ -5,6 +5,7 @@ submission can lie about nothing but the frames that it sends, which is what it 
 """
 
 import json
+import os
 import re
 import socket
 import struct
@@ -37,6 +38,7 @@ _PURE = (
 )  # what learners may import there
 START_SECONDS = 30.0  # for Python to be up in the jail, however busy this machine is
 LOAD_SECONDS = 5.0  # what all cells together may take
+_HUNG = 5  # calls that never return, in one submission: each costs whoever waits for a grade
 REPLY = 4 << 20  # bytes: a longer reply is a breach
 _STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
@@ -76,6 +78,7 @@ class Jail:
         self.errors: list[str] = []  # what the cells raised, in words
         self.kept_waiting = 0.0  # seconds for which it was ready to run during calls, and no processor free
         self._left = seconds  # of the time that it may take in all
+        self._hung = 0  # how many calls have never returned
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._runner: int | None = None  # the process in which their code runs
@@ -149,6 +152,7 @@ class Jail:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), calls.fileno()),
+                env={"PATH": os.environ.get("PATH", os.defpath)},  # bubblewrap's own can be read in the jail
             )
         self._channel = ours
         self._look_at_walls()
@@ -180,9 +184,11 @@ class Jail:
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
         assert self._channel is not None
-        if self._left <= 0:
+        if self._left <= 0 or self._hung == _HUNG:
             self.close()
             self._broken = "all its time was used up by then"
+            if self._hung == _HUNG:
+                self._broken = f"{_HUNG} calls of your code had not returned by then, and no more were tried"
             raise LearnerError(self._broken)
         watch, limit = Stopwatch(self._runner), min(seconds, self._left)
         try:
@@ -191,6 +197,7 @@ class Jail:
             self.kept_waiting += watch.waited()
         except TimeoutError:
             self._left -= limit
+            self._hung += 1
             self.close()
             told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
             raise LearnerError(never_returned(what, told)) from None
