@@ -4,11 +4,8 @@ Nothing of the learner's ever runs on this side. Values cross as JSON, and are l
 submission can lie about nothing but the frames that it sends, which is what it is judged by.
 """
 
-import json
 import os
-import re
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grader import seccomp
+from grader.channel import clean, exchange
 from grader.check import Handle, LearnerError
 from grader.patience import Stopwatch, only_child
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
@@ -39,8 +37,6 @@ _PURE = (
 START_SECONDS = 30.0  # for Python to be up in the jail, however busy this machine is
 LOAD_SECONDS = 5.0  # what all cells together may take
 _HUNG = 5  # calls that never return, in one submission: each costs whoever waits for a grade
-REPLY = 4 << 20  # bytes: a longer reply is a breach
-_STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
 _MORE_SECONDS = 0.002  # for each further call in one message
 
@@ -162,21 +158,21 @@ class Jail:
         except LearnerError as error:
             self._broken = str(error)
             raise
-        self.errors = [_clean(text, 2000) for text in _typed(reply.get("errors"), list)]
+        self.errors = [clean(text, 2000) for text in _typed(reply.get("errors"), list)]
 
     def _look_at_walls(self) -> None:
         """See that the jail is one, before anything of theirs is in it. Until then, failures are ours."""
         assert self._channel is not None
         assert self._process is not None
         try:
-            reply = _exchange(self._channel, {"do": "walls"}, Stopwatch(None), START_SECONDS)
+            reply = exchange(self._channel, {"do": "walls"}, Stopwatch(None), START_SECONDS)
             lacking = _typed(reply.get("lacking"), list)
         except (OSError, ValueError, LearnerError) as error:
             self.close()
             raise NoJail(f"the jail did not start ({error or 'it took too long'})") from None
         first = only_child(self._process.pid)  # bubblewrap's own, which starts and reaps the other
         self._runner = None if first is None else only_child(first)
-        self.lacking = [_clean(one, 200) for one in lacking]
+        self.lacking = [clean(one, 200) for one in lacking]
         if self.lacking and not self._open:
             self.close()
             raise NoJail(f"this machine does not keep what the jail promises: {', '.join(self.lacking)}")
@@ -192,7 +188,7 @@ class Jail:
             raise LearnerError(self._broken)
         watch, limit = Stopwatch(self._runner), min(seconds, self._left)
         try:
-            reply = _exchange(self._channel, request, watch, limit)
+            reply = exchange(self._channel, request, watch, limit)
             self._left -= watch.elapsed()
             self.kept_waiting += watch.waited()
         except TimeoutError:
@@ -204,14 +200,14 @@ class Jail:
         except (OSError, ValueError, RecursionError) as error:
             self.close()
             raise LearnerError(
-                f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
+                f"its process ended, or sent nonsense, during {what} ({clean(str(error), 100)})"
             ) from None
-        self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+        self._printed = (self._printed + clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
         return reply
 
     def _raise_if_error(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
-            raise LearnerError(_clean(_typed(reply["error"], str), 2000))
+            raise LearnerError(clean(_typed(reply["error"], str), 2000))
 
 
 class _Remote(Guarded):
@@ -261,37 +257,6 @@ class _Remote(Guarded):
         return _frames(reply.get("frames"))
 
 
-def _exchange(channel: socket.socket, request: dict[str, Any], watch: Stopwatch, seconds: float) -> dict[str, Any]:
-    data = json.dumps(request).encode()
-    channel.settimeout(10 * seconds)  # it may be too busy to listen; whether it is too slow is measured below
-    channel.sendall(struct.pack("!I", len(data)) + data)
-    (length,) = struct.unpack("!I", _exactly(channel, 4, watch, seconds))
-    if length > REPLY:
-        raise ValueError("a reply too long")
-    reply = json.loads(_exactly(channel, length, watch, seconds))
-    if not isinstance(reply, dict):
-        raise ValueError("not an object")
-    return reply
-
-
-def _exactly(channel: socket.socket, count: int, watch: Stopwatch, seconds: float) -> bytes:
-    """So many bytes. Raises TimeoutError after `seconds` on the stopwatch; what has arrived by then counts."""
-    parts, missing = [], count
-    while missing:
-        channel.settimeout(max(seconds - watch.elapsed(), 0.0))
-        try:
-            part = channel.recv(min(missing, 1 << 16))
-        except (TimeoutError, BlockingIOError):
-            if watch.elapsed() < seconds:
-                continue  # it was kept waiting
-            raise TimeoutError from None
-        if not part:
-            raise OSError("the end of the process")
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
 def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise LearnerError("its process sent nonsense")
@@ -316,15 +281,6 @@ def _frames(value: Any) -> Frames:
         except ValueError:
             raise LearnerError("its process sent nonsense") from None
     return frames
-
-
-def _clean(text: object, length: int) -> str:
-    """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`.
-
-    Nor addresses of objects, which differ from run to run, where a report must not.
-    """
-    same = re.sub(r"\bat 0x[0-9a-f]{6,}", "at 0x...", str(text)[:length])
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in same)
 
 
 def _bubblewrap(fd: int, calls: int) -> list[str]:

@@ -101,6 +101,8 @@ def _refusal(nb: Any) -> str:
 
 def _submitted(file: Path) -> list[dict[str, Any]]:
     """The cells of a file, as plain data of which nothing else is promised. Raises Unreadable."""
+    if file.is_symlink():  # to the solution, or to another student's work
+        raise solution.Unreadable(f"{file.name} is a link, and no file")
     cells = [cell for cell in solution.read_notebook(file)["cells"] if isinstance(cell, dict)]
     texts = [solution.source(cell) for cell in cells]
     if len(cells) > _CELLS:

@@ -24,7 +24,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     grade.add_argument("--student", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     grade.add_argument("--jobs", type=int, help="how many at a time (as many as this machine has cores)")
     grade.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler instead")
+    grade.add_argument(
+        "--open-jail", action="store_true", help="grade even where the jail cannot keep its promises; reports say so"
+    )
     grade.set_defaults(run=_grade)
+
+    overview = commands.add_parser("class", help="for teachers: which checks fail most, and what is said most often")
+    overview.add_argument("lab", metavar="LAB")
+    _add_course(overview)
+    overview.add_argument("--plot", metavar="FILE", type=Path, help="draw it as well, into a .png, .svg or .pdf")
+    overview.set_defaults(run=_class)
 
     explain = commands.add_parser("explain", help="print a report as its student would want to read it")
     explain.add_argument(
@@ -45,19 +54,23 @@ def _complain(text: str) -> int:
 
 
 def _course(arguments: argparse.Namespace) -> int:
-    from grader.course import make_course
+    from grader.course import lay_out
 
+    directory = arguments.directory.absolute()
     try:
-        made = make_course(arguments.directory.absolute())
+        laid = lay_out(directory)
     except OSError as error:
         return _complain(f"the course cannot be made in {arguments.directory}: {error.strerror}")
-    for path in made:
-        print(f"podpath: made {path}")
+    for what, paths in (("made", laid.made), ("brought up to date", laid.updated)):
+        for path in paths:
+            print(f"podpath: {what}: {path}")
+    for path in laid.kept:
+        print(f"podpath: kept as you have it, though podpath has a newer one: {path}")
+    if laid.updated:
+        print("podpath: what students were given stays as it is until you release it again")
     print("podpath: next, in a shell with nbgrader on its PATH:")
-    print(
-        f"  . {shlex.quote(str(TOP / '.venv/bin/activate'))} && cd {shlex.quote(str(arguments.directory.absolute()))}"
-    )
-    print("  nbgrader generate_assignment 02-bridge")
+    print(f"  . {shlex.quote(str(TOP / '.venv/bin/activate'))} && cd {shlex.quote(str(directory))}")
+    print(f"  nbgrader generate_assignment 02-bridge     (all of it is in {TOP / 'docs/teaching.md'})")
     return 0
 
 
@@ -73,7 +86,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     jobs = arguments.jobs or len(os.sched_getaffinity(0))
     try:
         lab = checks.find(arguments.lab)
-        course = classroom.Classroom(arguments.course.absolute())
+        course = classroom.Classroom(arguments.course.absolute(), arguments.open_jail)
         with ProgressBar() as progress:
             summary = classroom.grade_class(
                 course,
@@ -94,6 +107,23 @@ def _grade(arguments: argparse.Namespace) -> int:
         return _complain("stopped. What was done is kept; the same command goes on from there") or 130
     print(f"{lab.full_name}: {summary}")
     return 1 if summary.for_a_human else 0
+
+
+def _class(arguments: argparse.Namespace) -> int:
+    from grader import overview
+
+    try:
+        lab = checks.find(arguments.lab)
+        seen = overview.Overview.of(lab, arguments.course.absolute())
+    except (KeyError, overview.NoReports) as error:
+        return _complain(str(error.args[0]))
+    print(seen)
+    if arguments.plot:
+        try:
+            seen.plot(arguments.plot)
+        except (OSError, ValueError) as error:
+            return _complain(f"it cannot be drawn: {error}")
+    return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:
