@@ -74,7 +74,7 @@ class Jail:
         self.errors: list[str] = []  # what the cells raised, in words
         self.kept_waiting = 0.0  # seconds for which it was ready to run during calls, and no processor free
         self._left = seconds  # of the time that it may take in all
-        self._hung = 0  # how many calls have never returned
+        self.hung = 0  # how many calls have never returned
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._runner: int | None = None  # the process in which their code runs
@@ -180,10 +180,10 @@ class Jail:
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
         assert self._channel is not None
-        if self._left <= 0 or self._hung == _HUNG:
+        if self._left <= 0 or self.hung == _HUNG:
             self.close()
             self._broken = "all its time was used up by then"
-            if self._hung == _HUNG:
+            if self.hung == _HUNG:
                 self._broken = f"{_HUNG} calls of your code had not returned by then, and no more were tried"
             raise LearnerError(self._broken)
         watch, limit = Stopwatch(self._runner), min(seconds, self._left)
@@ -193,7 +193,7 @@ class Jail:
             self.kept_waiting += watch.waited()
         except TimeoutError:
             self._left -= limit
-            self._hung += 1
+            self.hung += 1
             self.close()
             told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
             raise LearnerError(never_returned(what, told)) from None

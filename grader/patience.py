@@ -8,6 +8,7 @@ time is not the program's. What it slept, it slept on its own account.
 import time
 from pathlib import Path
 
+_SHORT, _MOST_OF_IT = 0.3, 0.5  # seconds, and a part of the time: with less, deadlines hold
 _MOST = 15.0  # times as long as a limit says: a program cannot have more, however busy the machine is
 
 
@@ -40,6 +41,29 @@ class Stopwatch:
 
     def _waiting(self) -> float:
         return 0.0 if self._process is None else kept_waiting(self._process)
+
+
+class Calm:
+    """Whether this machine has had time for us, from when this was made."""
+
+    def __init__(self) -> None:
+        self._began, self._own, self._all = time.monotonic(), kept_waiting("self"), _pressure()
+
+    def was_disturbed(self, more: float = 0.0) -> bool:
+        """Whether deadlines mean little: we were kept waiting, `more` seconds included, or everybody was, most of the time.
+
+        The latter is what Linux calls pressure (Documentation/accounting/psi.rst), where it is counted.
+        """
+        took = time.monotonic() - self._began
+        return kept_waiting("self") - self._own + more > _SHORT or (_pressure() - self._all) / took > _MOST_OF_IT
+
+
+def _pressure() -> float:
+    """For how many seconds so far some program was ready to run, and no processor free."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("=")[2]) / 1e6
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def only_child(process: int) -> int | None:

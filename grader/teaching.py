@@ -104,7 +104,8 @@ def _grade(arguments: argparse.Namespace) -> int:
     except (classroom.CannotGrade, fleet.NoCluster, ForTheTeacher) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        return _complain("stopped. What was done is kept; the same command goes on from there") or 130
+        _complain("stopped. What was done is kept; the same command goes on from there")
+        return 130
     print(f"{lab.full_name}: {summary}")
     return 1 if summary.for_a_human else 0
 
