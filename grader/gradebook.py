@@ -14,7 +14,6 @@ from typing import Any
 
 from nbgrader.api import BaseCell, Grade, Gradebook, Notebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.apps.api import NbGraderAPI
-from nbgrader.utils import temp_attrs
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -70,10 +69,11 @@ def holding(api: NbGraderAPI) -> Iterator[None]:
     try:
         connection.execute("BEGIN IMMEDIATE")
         _Held.connection = connection
-        with temp_attrs(api.coursedir, db_url=f"{_HELD}{path}"):
-            yield
+        api.coursedir.db_url = f"{_HELD}{path}"
+        yield
         connection.execute("COMMIT")
     finally:
+        api.coursedir.db_url = url
         _Held.connection = None
         connection.close()  # undoes what was not committed
 
