@@ -75,18 +75,13 @@ def test_a_stopwatch_does_not_run_while_the_program_is_kept_from_the_processor(
 # -- what is our fault
 
 
-def path_with(folder: Path, *programs: str) -> str:
-    """A PATH on which there is nothing but these."""
-    for name in programs:
-        (folder / name).symlink_to(str(shutil.which(name)))
-    return str(folder)
-
-
 def test_what_the_grader_fails_at_is_tried_again_and_then_for_a_human_and_never_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Live hosts that never come up: on this PATH there is no mnexec, which starts them."""
-    monkeypatch.setenv("PATH", path_with(tmp_path, "unshare", "bwrap", "ip"))
+    """Networks that never come up: the `ip` on this PATH does nothing but fail."""
+    (tmp_path / "ip").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "ip").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     outcome = fleet.fulfil(order("right/02/plain_dict.py"))
     assert outcome.report is None
     assert f"the grader failed {fleet.ATTEMPTS} times" in outcome.trouble
