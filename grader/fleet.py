@@ -92,6 +92,9 @@ def _work(waiting: "queue.Queue[Order]", done: "queue.Queue[tuple[Order, Outcome
 # -- a Dask cluster
 
 
+_SCHEDULER_SECONDS = 10.0  # for it to answer
+
+
 class NoCluster(RuntimeError):
     """There is no Dask, or no scheduler; the text says what to do."""
 
@@ -109,7 +112,7 @@ def on_dask(orders: Iterable[Order], address: str) -> Iterator[tuple[Order, Outc
             "Dask is not installed here. Install it with: .venv/bin/python -m pip install -r requirements-dask.txt"
         ) from None
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=_SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise NoCluster(f"no Dask scheduler answers at {address} ({error})") from None
     with client:

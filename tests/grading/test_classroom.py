@@ -1,19 +1,23 @@
 """`./lab grade`: a class is graded, stopped at the worst moments, and in the end nothing is lost, double or half done."""
 
 import contextlib
+import io
 import json
+import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grader import classroom, gradebook
+from grader import classroom, cli, gradebook
 from grader.course import make_course
 from tests.grading.courses import ALL, ASSIGNMENT, LAB, NONE, Course, nbgraders_own_warnings
 
@@ -48,16 +52,23 @@ def course(handed_in: Path, tmp_path: Path) -> Course:
     return Course(tmp_path / "course")
 
 
-def grade(course: Course, *options: str, code: int = 0, lab: str = "02") -> str:
-    """./lab grade; what it says on stdout and stderr."""
-    done = subprocess.run(command(course, *options, lab=lab), capture_output=True, text=True, cwd=TOP)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout + done.stderr
+def lab(*arguments: str, code: int = 0) -> str:
+    """./lab; what it says on stdout and stderr. It is run in here, because to import nbgrader takes seconds."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        patch.setattr(sys, "argv", ["./lab", *arguments])
+        assert cli.main() == code, said.getvalue()
+    return said.getvalue()
 
 
-def command(course: Course, *options: str, lab: str = "02") -> list[str]:
-    return [sys.executable, "-m", "grader.cli", "grade", lab, "--course", str(course.root), *options]
+def grade(course: Course, *options: str, code: int = 0) -> str:
+    """./lab grade."""
+    return lab("grade", "02", "--course", str(course.root), *options, code=code)
+
+
+def command(course: Course, *options: str) -> list[str]:
+    """The same, as a program of its own, that can be stopped."""
+    return [sys.executable, "-m", "grader.cli", "grade", "02", "--course", str(course.root), *options]
 
 
 def totals(course: Course) -> dict[str, float | None]:
@@ -81,15 +92,30 @@ def reports(course: Course) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(handed_in: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What comes of it when nothing happens meanwhile."""
-    root = tmp_path_factory.mktemp("uninterrupted") / "course"
+def finished(handed_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same course when all has been graded and nothing happened meanwhile; not to be changed."""
+    root = tmp_path_factory.mktemp("finished") / "course"
     shutil.copytree(handed_in, root)
-    said = grade(Course(root), "--jobs", "1")
-    assert "5 graded, 0 unchanged, 0 in need of a human's eye" in said
-    assert "5 of 5" in said
+    done = subprocess.run(command(Course(root), "--jobs", "1"), capture_output=True, text=True, cwd=TOP)
+    assert done.returncode == 0, done.stderr
+    assert "5 graded, 0 unchanged, 0 in need of a human's eye" in done.stdout
+    assert "5 of 5" in done.stderr
+    assert "Traceback" not in done.stderr
     assert totals(Course(root)) == POINTS
-    return reports(Course(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(finished: Path) -> dict[str, bytes]:
+    """What came of that."""
+    return reports(Course(finished))
+
+
+@pytest.fixture
+def graded(finished: Path, tmp_path: Path) -> Course:
+    """A copy of it."""
+    shutil.copytree(finished, tmp_path / "graded")
+    return Course(tmp_path / "graded")
 
 
 def test_a_class_is_graded_once_and_then_left_alone(course: Course, uninterrupted: dict[str, bytes]) -> None:
@@ -131,10 +157,20 @@ def after_recording(student: str) -> Callable[[Course], bool]:
     return lambda course: (course.root / "reports" / student).exists()
 
 
-MOMENTS = [
-    *(after_reports(0), after_reports(1), after_reports(3)),
-    *(while_recording("ann"), after_recording("ann"), while_recording("cleo"), while_recording("eve")),
-]
+def by_chance(number: int) -> Callable[[Course], bool]:
+    """At any moment of those that it takes."""
+    began: list[float] = []
+    patience = random.Random(number).uniform(0, 12)
+
+    def has_come(_: Course) -> bool:
+        began.append(time.monotonic())
+        return began[-1] - began[0] > patience
+
+    return has_come
+
+
+MOMENTS = [after_reports(1), after_reports(3), while_recording("ann"), after_recording("bob")]
+MOMENTS += map(by_chance, range(int(os.environ.get("PODPATH_KILLS", "0"))))  # 30 before a release
 
 
 @contextlib.contextmanager
@@ -148,20 +184,25 @@ def grading(course: Course) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_killed_at_any_moment_it_loses_nothing_and_does_nothing_twice(
-    course: Course, uninterrupted: dict[str, bytes], wait_until: Callable[..., Any]
+    handed_in: Path, course: Course, uninterrupted: dict[str, bytes], wait_until: Callable[..., Any]
 ) -> None:
-    made: dict[str, tuple[int, int]] = {}
+    made: set[tuple[str, int, int]] = set()
     for moment in MOMENTS:
         with grading(course) as running:
             wait_until(lambda: moment(course) or running.poll() is not None, "the moment to kill it", 120)  # noqa: B023
+            finished = running.poll() == 0
         assert set(totals(course).items()) <= set(POINTS.items())  # whole, or not there
-        files = {str(path): path.stat() for path in course.root.glob(".podpath/reports/*/*.json")}
-        found = {path: (told.st_ino, told.st_mtime_ns) for path, told in files.items()}
-        assert found.items() >= made.items()  # none was made again
+        so_far = {name: content for name, content in reports(course).items() if not name.endswith(".unfinished")}
+        assert so_far.items() <= uninterrupted.items()
+        files = [(name, (course.root / name).stat()) for name in so_far]
+        found = {(name, told.st_ino, told.st_mtime_ns) for name, told in files}
+        assert found >= made  # neither made nor recorded again
         made = found
-        assert {name: content for name, content in uninterrupted.items() if name in reports(course)}.items() <= (
-            reports(course).items()
-        )
+        if finished:
+            assert so_far == uninterrupted
+            shutil.rmtree(course.root)
+            shutil.copytree(handed_in, course.root)
+            made = set()
     grade(course)
     assert totals(course) == POINTS
     assert reports(course) == uninterrupted
@@ -206,22 +247,19 @@ def test_a_record_that_fails_half_way_leaves_the_gradebook_as_it_was(course: Cou
 # -- what else teachers do
 
 
-def test_what_was_handed_in_anew_is_graded_anew_and_nothing_else(course: Course) -> None:
-    grade(course)
-    course.submit("bob", course.answered((TOP / "tests/right/02/slots.py").read_text()))
-    assert "1 graded, 4 unchanged" in grade(course)
-    assert totals(course) == {**POINTS, "bob": 20.0}
+def test_what_was_handed_in_anew_is_graded_anew_and_nothing_else(graded: Course) -> None:
+    graded.submit("bob", graded.answered((TOP / "tests/right/02/slots.py").read_text()))
+    assert "1 graded, 4 unchanged" in grade(graded)
+    assert totals(graded) == {**POINTS, "bob": 20.0}
 
 
-def test_a_gradebook_from_a_backup_is_filled_again_without_grading_again(course: Course) -> None:
-    backup = (course.root / "gradebook.db").read_bytes()
-    grade(course)
-    made = {path: path.stat().st_ino for path in course.root.glob(".podpath/reports/*/*.json")}
-    (course.root / "gradebook.db").write_bytes(backup)
-    shutil.rmtree(course.root / "autograded" / "ann")
-    assert "5 graded, 0 unchanged" in grade(course)
-    assert totals(course) == POINTS
-    assert {path: path.stat().st_ino for path in course.root.glob(".podpath/reports/*/*.json")} == made
+def test_a_gradebook_from_a_backup_is_filled_again_without_grading_again(handed_in: Path, graded: Course) -> None:
+    made = {path: path.stat().st_ino for path in graded.root.glob(".podpath/reports/*/*.json")}
+    shutil.copy(handed_in / "gradebook.db", graded.root)
+    shutil.rmtree(graded.root / "autograded" / "ann")
+    assert "5 graded, 0 unchanged" in grade(graded)
+    assert totals(graded) == POINTS
+    assert {path: path.stat().st_ino for path in graded.root.glob(".podpath/reports/*/*.json")} == made
 
 
 def test_who_handed_in_something_else_is_for_a_human(course: Course) -> None:
@@ -251,14 +289,14 @@ def test_what_is_missing_is_said_in_a_line(prepare: Callable[[Path], None], said
     assert len(heard.splitlines()) == 1
 
 
-def test_a_report_is_explained_as_its_student_would_read_it(course: Course) -> None:
-    grade(course, "--student", "bob")
-    file = course.root / "reports/bob/02-bridge/bridge.json"
+def test_a_report_is_explained_as_its_student_would_read_it(graded: Course) -> None:
+    file = graded.root / "reports/bob/02-bridge/bridge.json"
     told = json.loads(file.read_text())
-    assert told["report"]["seed"] == classroom.preprocessor.seed_for(course.secret, "bob", LAB)
-    done = subprocess.run(
-        [sys.executable, "-m", "grader.cli", "explain", file], capture_output=True, text=True, cwd=TOP
-    )
-    assert done.returncode == 0
-    assert "time to live" in done.stdout
-    assert "19 of 20 points" in done.stdout
+    assert told["report"]["seed"] == classroom.preprocessor.seed_for(graded.secret, "bob", LAB)
+    said = lab("explain", str(file))
+    assert f"lab 02-bridge, seed {told['report']['seed']}" in said
+    assert "time to live" in said
+    assert "19 of 20 points" in said
+    file.write_text("{}")
+    assert "bridge.json holds no report" in lab("explain", str(file), code=1)
+    assert "cannot be read" in lab("explain", str(graded.root), code=1)

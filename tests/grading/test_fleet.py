@@ -39,8 +39,7 @@ def told(outcome: fleet.Outcome) -> str:
 
 ORDERS = [
     order("right/02/plain_dict.py"),
-    order("wrong/02/hub.py"),
-    order("wrong/02/raises_on_short.py"),
+    order("wrong/02/decrements_ttl.py"),
     order("class LearningBridge:\n    def __init__(self, ports): self.names = set(ports)\n"
           "    def receive(self, port, frame, now): raise ValueError(f'{self.names} {self}')\n"),
     order("import os; os._exit(0)"),
@@ -122,11 +121,15 @@ def test_orders_are_asked_for_only_as_they_can_be_worked_on() -> None:
     assert done == asked == 100
 
 
-def test_a_report_is_the_same_to_the_byte_however_many_are_made_at_once() -> None:
-    alone = {one.key: told(fleet.fulfil(one)) for one in ORDERS}
-    for jobs in (1, 4):
-        done = {one.key: told(outcome) for one, outcome in fleet.on_this_machine(ORDERS, jobs)}
-        assert done == alone
+@pytest.fixture(scope="module")
+def alone() -> dict[str, str]:
+    """The reports on these orders, made one after another."""
+    return {one.key: told(fleet.fulfil(one)) for one in ORDERS}
+
+
+def test_a_report_is_the_same_to_the_byte_however_many_are_made_at_once(alone: dict[str, str]) -> None:
+    done = {one.key: told(outcome) for one, outcome in fleet.on_this_machine(ORDERS, len(ORDERS))}
+    assert done == alone
 
 
 def test_who_stops_asking_waits_for_nothing(marker: str, processes: Callable[[str], object]) -> None:
@@ -141,9 +144,9 @@ def test_who_stops_asking_waits_for_nothing(marker: str, processes: Callable[[st
 # -- a Dask cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dask() -> Iterator[Any]:
-    """A scheduler and two workers, each a process of its own, as on two machines."""
+    """A scheduler and two workers, each a process of its own, as on two machines. A worker that dies gets a successor."""
     distributed = pytest.importorskip("distributed", reason="./lab test installs it (requirements-dask.txt)")
     config = {"distributed.scheduler.allowed-failures": 1, "distributed.worker.daemon": False}
     with (
@@ -155,19 +158,16 @@ def dask() -> Iterator[Any]:
         yield cluster
 
 
-def test_a_report_from_a_dask_cluster_is_the_same_to_the_byte(dask: Any) -> None:
-    here = {one.key: told(outcome) for one, outcome in fleet.on_this_machine(ORDERS, 2)}
+def test_a_report_from_a_dask_cluster_is_the_same_to_the_byte(dask: Any, alone: dict[str, str]) -> None:
     there = {one.key: told(outcome) for one, outcome in fleet.on_dask(iter(ORDERS), dask.scheduler_address)}
-    assert there == here
+    assert there == alone
 
 
 SLOW = """
 import time
+time.sleep(3)
 class LearningBridge:
-    def __init__(self, ports): self.ports = ports
-    def receive(self, port, frame, now):
-        time.sleep(0.003)
-        return [(other, frame) for other in self.ports if other != port]
+    def __init__(self, ports): raise ValueError
 """
 
 
@@ -193,7 +193,7 @@ def _kill_who_works(dask: Any, times: int, key: str, wait_until: Callable[..., A
 def test_a_worker_that_dies_costs_an_attempt_and_one_that_kills_two_is_for_a_human(
     dask: Any, deaths: int, wait_until: Callable[..., Any]
 ) -> None:
-    slow = order(SLOW)
+    slow = order(SLOW, seed=deaths)
     killer = threading.Thread(target=_kill_who_works, args=(dask, deaths, f"podpath-{slow.key}", wait_until))
     killer.start()
     ((_, outcome),) = fleet.on_dask([slow], dask.scheduler_address)
@@ -206,7 +206,8 @@ def test_a_worker_that_dies_costs_an_attempt_and_one_that_kills_two_is_for_a_hum
         assert "KilledWorker" in outcome.trouble
 
 
-def test_without_a_scheduler_it_says_so() -> None:
+def test_without_a_scheduler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "_SCHEDULER_SECONDS", 0.5)
     pytest.importorskip("distributed", reason="./lab test installs it (requirements-dask.txt)")
     with pytest.raises(fleet.NoCluster, match="no Dask scheduler answers at"):
         list(fleet.on_dask([refused(1)], "tcp://127.0.0.1:9"))

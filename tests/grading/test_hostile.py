@@ -1,4 +1,4 @@
-"""Submissions that attack the grading, each graded for real, beside an honest one.
+"""Submissions that attack the grading, each graded for real, a few at a time and an honest one beside and after them.
 
 What is at the top of each file in `tests/hostile` says what it tries, what it earns, and what its author is told. That
 is not all: nothing may be left running, nothing outside the jail may have changed, and the honest one has its points.
@@ -22,6 +22,7 @@ from grader.order import Order
 
 TESTS = Path(__file__).parent.parent
 HOSTILE = sorted((TESTS / "hostile").glob("*.py"))
+BATCHES = [HOSTILE[first::10] for first in range(10)]
 LAB = checks.find("02")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: what is orphaned below us becomes our child (prctl(2))
 
@@ -117,20 +118,21 @@ def test_there_are_many_and_each_says_what_it_tries() -> None:
     assert all(header(path, "tries") for path in HOSTILE)
 
 
-@pytest.mark.parametrize("path", HOSTILE, ids=lambda path: path.stem)
-def test_it_earns_what_it_solved_and_harms_nobody(path: Path, victim: Victim, nothing_left: None) -> None:
-    hostile = Order.of(LAB, 1, [Cell("your cell", victim.program(path))])
+@pytest.mark.parametrize("paths", BATCHES, ids=lambda paths: paths[0].stem)
+def test_each_earns_what_it_solved_and_harms_nobody(paths: list[Path], victim: Victim, nothing_left: None) -> None:
+    hostile = {path: Order.of(LAB, 1, [Cell("your cell", victim.program(path))]) for path in paths}
     honest = Order.of(LAB, 2, solution.read(TESTS / "right/02/plain_dict.py", LAB))
     before, own = victim.state, _own_files()
-    outcomes = {order.key: outcome for order, outcome in fleet.on_this_machine([hostile, honest], 2)}
-    report = outcomes[hostile.key].report
-    assert report is not None, outcomes[hostile.key].trouble
-    assert report.points == int(header(path, "earns")), str(report)
-    reasons = [result.message for result in report.checks if not result.passed]
-    assert any(header(path, "says") in reason for reason in reasons), str(report)
-    assert all(len(reason) < 3000 for reason in reasons)
-    beside = outcomes[honest.key].report
-    assert beside is not None, outcomes[honest.key].trouble
+    done = {one.key: outcome for one, outcome in fleet.on_this_machine([*hostile.values(), honest], 2)}
+    for path, order in hostile.items():
+        report = done[order.key].report
+        assert report is not None, f"{path.stem}: {done[order.key].trouble}"
+        assert report.points == int(header(path, "earns")), f"{path.stem}: {report}"
+        reasons = [result.message for result in report.checks if not result.passed]
+        assert any(header(path, "says") in reason for reason in reasons), f"{path.stem}: {report}"
+        assert all(len(reason) < 3000 for reason in reasons)
+    beside = done[honest.key].report
+    assert beside is not None, done[honest.key].trouble
     assert beside.points == beside.max_points, str(beside)
     assert victim.state == before
     assert not list((victim.root / "temporary").iterdir())
