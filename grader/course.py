@@ -36,6 +36,9 @@ c.IncludeHeaderFooter.header = "source/header.ipynb"
 # Where students fetch from and submit to, if not by way of a learning platform. All of them must be able to write there.
 # c.Exchange.root = "/usr/local/share/nbgrader/exchange"
 
+# With a learning platform (nbgrader zip_collect): how it names what it lets you download. This is how Moodle does.
+# c.FileNameCollectorPlugin.named_regexp = r".*/(?P<student_id>[^/_]+)_\\d+_assignsubmission_file_?/(?P<file_id>[^/]+)"
+
 # Submissions are graded by podpath's checks, in its jail. The secret keeps students from foreseeing the checks' random
 # inputs; with another one, grading again would test with other inputs.
 configure(c, secret="{secret}")
