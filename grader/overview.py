@@ -78,6 +78,7 @@ class Overview:
         axes.bar_label(bars, padding=3)
         axes.invert_yaxis()  # the first check on top
         axes.set_xlim(0, len(self.reports) * 1.05)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(f"students who fail it, of {len(self.reports)}")
         axes.set_title(f"lab {self.lab.full_name}")
         axes.spines[["top", "right"]].set_visible(False)

@@ -29,7 +29,10 @@ def blocks() -> list[str]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "HOME": str(home), "USER": "ann", "LOGNAME": "ann"}
+    """A teacher's, but for one module that takes longer to import than nbgrader, and is not needed by jsonschema."""
+    (home / "quick").mkdir(exist_ok=True)
+    (home / "quick/rfc3987_syntax.py").write_text("raise ImportError")
+    return {**os.environ, "HOME": str(home), "USER": "ann", "LOGNAME": "ann", "PYTHONPATH": str(home / "quick")}
 
 
 def run(script: str, home: Path) -> str:
