@@ -69,6 +69,7 @@ class Overview:
     def plot(self, file: Path) -> None:
         """Draw the first table. Raises ValueError for a kind of file that matplotlib does not write."""
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
 
         failures = self.failures()
         figure = Figure(figsize=(8, 1 + 0.3 * len(failures)), layout="constrained")
@@ -78,7 +79,7 @@ class Overview:
         axes.bar_label(bars, padding=3)
         axes.invert_yaxis()  # the first check on top
         axes.set_xlim(0, len(self.reports) * 1.05)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(f"students who fail it, of {len(self.reports)}")
         axes.set_title(f"lab {self.lab.full_name}")
         axes.spines[["top", "right"]].set_visible(False)
