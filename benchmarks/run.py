@@ -23,8 +23,8 @@ from comparison import Comparison, Target, amount, number
 from podpath import sandbox
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("cluster", "live", "overlay", "checks", "classroom")
-SANDBOXED = ("cluster", "live", "overlay")  # the others bring their own
+BENCHMARKS = ("cluster", "live", "overlay", "egress", "lookup", "checks", "classroom")
+SANDBOXED = ("cluster", "live", "overlay", "egress")  # the others bring their own
 SECONDS = 1200.0  # for one benchmark, before it is given up
 WIDTH = 118
 

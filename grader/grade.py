@@ -62,7 +62,7 @@ def grade_here(lab: Lab, cells: Sequence[Cell], seed: int, open_jail: bool = Fal
     """The same, in this sandbox."""
     if not any(cell.source.strip() for cell in cells):
         return refused(lab, seed, "there is no code in it")
-    with Jail(cells, lab.class_name, open_jail=open_jail) as jail:
+    with Jail(cells, lab.class_name, privileged=lab.privileged, open_jail=open_jail) as jail:
         results = [fairly(lab, check, jail, seed) for check in lab.checks]
         return Report(lab.full_name, seed, results, tuple(jail.lacking))
 

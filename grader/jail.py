@@ -4,39 +4,30 @@ Nothing of the learner's ever runs on this side. Values cross as JSON, and are l
 submission can lie about nothing but the frames that it sends, which is what it is judged by.
 """
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grader import seccomp
+from grader import bubblewrap, processes, seccomp
 from grader.channel import clean, exchange
 from grader.check import Handle, LearnerError
-from grader.patience import Stopwatch, only_child
+from grader.patience import Stopwatch
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
 from podpath.datapath import TICK, Frames, never_returned
 from podpath.sandbox import NoSandbox
 from podpath.values import decode, encode, shown_call
 
-_HERE = Path(__file__).parent
-_PURE = (
-    "__init__.py",
-    "bench.py",
-    "configuration.py",
-    "datapath.py",
-    "errors.py",
-    "headers.py",
-    "layers.py",
-    "packets.py",
-    "values.py",
-)  # what learners may import there
 START_SECONDS = 30.0  # for Python to be up in the jail, however busy this machine is
 LOAD_SECONDS = 5.0  # what all cells together may take
 _HUNG = 5  # calls that never return, in one submission: each costs whoever waits for a grade
+_STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
 _MORE_SECONDS = 0.002  # for each further call in one message
 
@@ -67,17 +58,24 @@ class Jail:
     """
 
     def __init__(
-        self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0, open_jail: bool = False
+        self,
+        cells: Sequence[Cell],
+        class_name: str,
+        seconds: float = 60.0,
+        privileged: bool = False,
+        open_jail: bool = False,
     ) -> None:
-        self.cells, self.class_name, self._open = list(cells), class_name, open_jail
+        self.cells, self.class_name, self.privileged = list(cells), class_name, privileged
+        self._open = open_jail
         self.lacking: list[str] = []  # which promises this machine does not keep, as far as has been seen
         self.errors: list[str] = []  # what the cells raised, in words
         self.kept_waiting = 0.0  # seconds for which it was ready to run during calls, and no processor free
-        self._left = seconds  # of the time that it may take in all
         self.hung = 0  # how many calls have never returned
+        self._left = seconds  # of the time that it may take in all
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._runner: int | None = None  # the process in which their code runs
+        self._runner: int | None = None  # the process in which their code is, as soon as it is known
+        self._turn = threading.Lock()  # on live interfaces several threads ask, and one is answered at a time
         self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
         self._printed = ""
 
@@ -95,7 +93,7 @@ class Jail:
                     os.kill(first.pid, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
-            self._process = None
+            self._process = self._runner = None
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -140,10 +138,10 @@ class Jail:
             return
         ours, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile() as calls:
-            calls.write(seccomp.program())
+            calls.write(seccomp.program(self.privileged))
             calls.seek(0)
             self._process = subprocess.Popen(
-                [*_bubblewrap(theirs.fileno(), calls.fileno())],
+                bubblewrap.command(theirs.fileno(), calls.fileno(), self.privileged),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -163,15 +161,13 @@ class Jail:
     def _look_at_walls(self) -> None:
         """See that the jail is one, before anything of theirs is in it. Until then, failures are ours."""
         assert self._channel is not None
-        assert self._process is not None
+        request = {"do": "walls", "privileged": self.privileged}
         try:
-            reply = exchange(self._channel, {"do": "walls"}, Stopwatch(None), START_SECONDS)
+            reply = exchange(self._channel, request, Stopwatch(None), START_SECONDS)
             lacking = _typed(reply.get("lacking"), list)
         except (OSError, ValueError, LearnerError) as error:
             self.close()
             raise NoJail(f"the jail did not start ({error or 'it took too long'})") from None
-        first = only_child(self._process.pid)  # bubblewrap's own, which starts and reaps the other
-        self._runner = None if first is None else only_child(first)
         self.lacking = [clean(one, 200) for one in lacking]
         if self.lacking and not self._open:
             self.close()
@@ -179,31 +175,39 @@ class Jail:
 
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
-        assert self._channel is not None
-        if self._left <= 0 or self.hung == _HUNG:
-            self.close()
-            self._broken = "all its time was used up by then"
-            if self.hung == _HUNG:
-                self._broken = f"{_HUNG} calls of your code had not returned by then, and no more were tried"
-            raise LearnerError(self._broken)
-        watch, limit = Stopwatch(self._runner), min(seconds, self._left)
-        try:
-            reply = exchange(self._channel, request, watch, limit)
-            self._left -= watch.elapsed()
-            self.kept_waiting += watch.waited()
-        except TimeoutError:
-            self._left -= limit
-            self.hung += 1
-            self.close()
-            told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
-            raise LearnerError(never_returned(what, told)) from None
-        except (OSError, ValueError, RecursionError) as error:
-            self.close()
-            raise LearnerError(
-                f"its process ended, or sent nonsense, during {what} ({clean(str(error), 100)})"
-            ) from None
-        self._printed = (self._printed + clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
-        return reply
+        with self._turn:
+            if self._channel is None:
+                raise LearnerError(_STOPPED)
+            if self._left <= 0 or self.hung == _HUNG:
+                self.close()
+                self._broken = "all its time was used up by then"
+                if self.hung == _HUNG:
+                    self._broken = f"{_HUNG} calls of your code had not returned by then, and no more were tried"
+                raise LearnerError(self._broken)
+            watch, limit = self._stopwatch(), min(seconds, self._left)
+            try:
+                reply = exchange(self._channel, request, watch, limit)
+                self._left -= watch.elapsed()
+                self.kept_waiting += watch.waited()
+            except TimeoutError:
+                self._left -= limit
+                self.hung += 1
+                self.close()
+                told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
+                raise LearnerError(never_returned(what, told)) from None
+            except (OSError, ValueError, RecursionError) as error:
+                self.close()
+                said = f"its process ended, or sent nonsense, during {what} ({clean(str(error), 100)})"
+                raise LearnerError(said) from None
+            self._printed = (self._printed + clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+            return reply
+
+    def _stopwatch(self) -> Stopwatch:
+        """One that runs with the process in which their code is."""
+        if self._runner is None and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._runner = processes.command_of(self._process.pid)
+        return Stopwatch(self._runner)
 
     def _raise_if_error(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
@@ -225,7 +229,7 @@ class _Remote(Guarded):
         found: list[Any] = []
         for start in range(0, len(arguments), _BATCH):
             batch = [encode(one) for one in arguments[start : start + _BATCH]]
-            reply = self._ask(f"{method}(...)", do="call_all", name=method, arguments=batch)
+            reply = self._ask(f"{method}(...)", len(batch), do="call_all", name=method, arguments=batch)
             found += [_value({"value": one}) for one in _typed(reply.get("values"), list)]
         if len(found) != len(arguments):
             raise LearnerError("its process sent nonsense")
@@ -281,41 +285,3 @@ def _frames(value: Any) -> Frames:
         except ValueError:
             raise LearnerError("its process sent nonsense") from None
     return frames
-
-
-def _bubblewrap(fd: int, calls: int) -> list[str]:
-    """The jail: an empty machine with Python in it, and with the pure part of podpath, all read-only."""
-    argv = [
-        "bwrap", "--seccomp", str(calls), "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-        "--cap-drop", "ALL", "--clearenv", "--hostname", "jail",
-        "--setenv", "PYTHONHASHSEED", "0", "--ro-bind", "/usr", "/usr", "--proc", "/proc",
-        "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--remount-ro", "/dev",
-        "--size", str(64 << 20), "--tmpfs", "/tmp", "--chdir", "/tmp",
-    ]  # fmt: skip
-    for name in ("bin", "lib", "lib32", "lib64"):
-        path = Path("/") / name
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), str(path)]
-        elif path.exists():
-            argv += ["--ro-bind", str(path), str(path)]
-    if not sys.base_prefix.startswith("/usr"):
-        argv += ["--ro-bind", sys.base_prefix, sys.base_prefix]
-    for name in _PURE:
-        argv += ["--ro-bind", str(_HERE.parent / "podpath" / name), f"/jail/podpath/{name}"]
-    for name in ("jail_child.py", "jail_walls.py"):
-        argv += ["--ro-bind", str(_HERE / name), f"/jail/{name}"]
-    argv += ["--remount-ro", "/"]
-    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    # -I would keep the script's own folder off the path; this is what it stands for, without that.
-    return [
-        *argv,
-        "--setenv",
-        "PYTHONDONTWRITEBYTECODE",
-        "1",
-        "--",
-        str(python),
-        "-s",
-        "-S",
-        "/jail/jail_child.py",
-        str(fd),
-    ]

@@ -178,7 +178,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
     child, output = Child(), Output()
     methods: dict[str, Callable[..., dict[str, Any]]] = {
-        "walls": lambda: {"lacking": jail_walls.lacking()},
+        "walls": lambda privileged: {"lacking": jail_walls.lacking(privileged)},
         "load": child.load,
         "make": child.make,
         "call": child.call,

@@ -12,17 +12,20 @@ from pathlib import Path
 _TMP = 128 << 20  # bytes that /tmp may hold at most
 
 
-def lacking() -> list[str]:
-    """What does not hold here, each as the end of a sentence that begins with "in the jail". None is as it should be."""
+def lacking(privileged: bool = False) -> list[str]:
+    """What does not hold here, each as the end of a sentence that begins with "in the jail". None is as it should be.
+
+    In a `privileged` one there are processes, and there is power, over what is in there.
+    """
     status = dict(
         line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line
     )
     capabilities = {status.get(f"Cap{kind}") for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
     found = {
-        "there are capabilities": capabilities != {"0" * 16},
+        "there are capabilities": not privileged and capabilities != {"0" * 16},
         "setuid programs have an effect": status.get("NoNewPrivs") != "1",
         "no system calls are refused (seccomp)": status.get("Seccomp") != "2",
-        "processes can be started": _can_fork(),
+        "processes can be started": not privileged and _can_fork(),
         "processes of the machine can be seen": sum(name.isdigit() for name in os.listdir("/proc")) > 4,
         "there is a network": [name for _, name in socket.if_nameindex()] not in ([], ["lo"]),
         "files can be written outside /tmp": any(_can_write(path) for path in ("/", "/usr", "/dev", "/dev/shm")),

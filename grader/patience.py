@@ -64,11 +64,3 @@ def _pressure() -> float:
         return int(Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("=")[2]) / 1e6
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-def only_child(process: int) -> int | None:
-    """The first child of a process, if it has one, and the kernel tells (CONFIG_PROC_CHILDREN)."""
-    try:
-        return int(Path(f"/proc/{process}/task/{process}/children").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None

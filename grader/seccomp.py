@@ -36,8 +36,9 @@ _NAMESPACES: _Calls = {
     "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433), "mount_setattr": (442, 442),
     "sethostname": (170, 161), "setdomainname": (171, 162),
 }  # fmt: skip
+_DEBUGGING: _Calls = {"ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271)}
 _NEVER: _Calls = {
-    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
+    "kcmp": (312, 272),
     "pidfd_getfd": (438, 438), "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218), "kexec_load": (246, 104),
@@ -51,13 +52,14 @@ _NEVER: _Calls = {
 def program(privileged: bool = False) -> bytes:
     """The filter for this machine: struct sock_filter after struct sock_filter. Empty where we have none for it.
 
-    If `privileged`, processes, namespaces and packet sockets are allowed: they are what such a lab is about.
+    If `privileged`, processes, what they do to each other, namespaces and packet sockets are allowed: they are what such a
+    lab is about.
     """
     try:
         which, arch = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64)}[platform.machine()]
     except KeyError:
         return b""
-    refused = [_MEMORY, _NEVER] if privileged else [_PROCESSES, _MEMORY, _NAMESPACES, _NEVER]
+    refused = [_MEMORY, _NEVER] if privileged else [_PROCESSES, _MEMORY, _NAMESPACES, _DEBUGGING, _NEVER]
     numbers = [call[which] for group in refused for call in group.values()]
     code = [_op(_LOAD, _ARCH), _op(_EQUAL, arch, 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NUMBER)]
     if which == 0:

@@ -4,6 +4,7 @@ Run as a script, with the standard library alone, so that it is up in a few mill
 `sandbox_init.py LIFELINE COMMAND...`, where LIFELINE is the number of a pipe's read end, or `-`.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -34,7 +35,8 @@ def prepare() -> None:
         mount(f"/proc/self/fd/{users}", "/run/user", None, MS_BIND | MS_REC)
         os.close(users)
     if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 14):  # before, the number would be the machine's
-        Path("/proc/sys/kernel/pid_max").write_text(PROCESSES)
+        with contextlib.suppress(OSError):  # in a jail it cannot be written; there, the sandbox around it has a limit
+            Path("/proc/sys/kernel/pid_max").write_text(PROCESSES)
     mount("sysfs", "/sys", "sysfs")  # refused in some containers; only /sys/class/net would be missed
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
