@@ -26,30 +26,31 @@ _MEMORY = 64 << 20  # bytes that files in /tmp may take
 PYTHON = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
 
 
-def command(fd: int, sockets: int, privileged: bool = False) -> list[str]:
+def command(fd: int, sockets: int, calls: int, privileged: bool = False) -> list[str]:
     """`jail_child.py` as a command that runs in the jail and talks over `fd`; if `privileged`, as root in there.
 
-    `sockets` is a unix socket over which it is handed others.
+    `sockets` is a unix socket over which it is handed others, `calls` a file with the filter of system calls.
     """
     # -I would keep the script's own folder off the path; this is what it stands for, without that.
-    python = [PYTHON, "-E", "-s", "-S"]
+    python = [PYTHON, "-s", "-S"]
     child = [*python, "/jail/jail_child.py", str(fd), str(sockets)]
     if not privileged:
-        return [*_machine(), "--disable-userns", "--remount-ro", "/", "--", *child]
+        return [*_machine(calls), "--disable-userns", "--remount-ro", "/", "--", *child]
     first = [*_BECOME_ROOT, *python, "/jail/sandbox_init.py", "-:"]
-    return [*_machine(), *_ROOM_FOR_ROOT, "--remount-ro", "/", "--", *first, *child]
+    return [*_machine(calls), *_ROOM_FOR_ROOT, "--remount-ro", "/", "--", *first, *child]
 
 
-def _machine() -> list[str]:
+def _machine(calls: int) -> list[str]:
     """An empty machine with Python in it, and with the pure part of podpath, all read-only.
 
     /proc/sys is so too: where root does the grading, the kernel takes the learner's process for root as well, and
     parameters of the whole machine are there to be written by root, whatever its capabilities.
     """
     argv = [
-        "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
+        "bwrap", "--seccomp", str(calls), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
         "--cap-drop", "ALL", "--clearenv", "--hostname", "jail", "--setenv", "PYTHONDONTWRITEBYTECODE", "1",
-        "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev",
+        "--setenv", "PYTHONHASHSEED", "0",  # sets have the same order every time, and reports say the same
+        "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev", "--remount-ro", "/dev",
         "--size", str(_MEMORY), "--tmpfs", "/tmp", "--chdir", "/tmp",
     ]  # fmt: skip
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
@@ -62,7 +63,9 @@ def _machine() -> list[str]:
         argv += ["--ro-bind", sys.base_prefix, sys.base_prefix]
     for name in _PURE:
         argv += ["--ro-bind", str(_HERE.parent / "podpath" / name), f"/jail/podpath/{name}"]
-    return [*argv, "--ro-bind", str(_HERE / "jail_child.py"), "/jail/jail_child.py"]
+    for name in ("jail_child.py", "jail_walls.py"):
+        argv += ["--ro-bind", str(_HERE / name), f"/jail/{name}"]
+    return argv
 
 
 # The first process is the same as in the notebook's sandbox, so that learners find the same world in both. `ip netns`

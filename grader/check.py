@@ -207,11 +207,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of all checks of a lab, for one seed."""
+    """What came of all checks of a lab, for one seed.
+
+    `unprotected` is empty, or else says what the jail lacked in which this was made; somebody wanted it all the same.
+    """
 
     lab: str
     seed: int
     checks: list[Result]
+    unprotected: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
@@ -222,14 +226,21 @@ class Report:
         return sum(result.max_points for result in self.checks)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data: lab, seed, points, max_points, checks."""
+        """As plain data: lab, seed, points, max_points, checks; and unprotected, if there is anything to say."""
         return {
             "lab": self.lab,
             "seed": self.seed,
             "points": self.points,
             "max_points": self.max_points,
             "checks": [asdict(result) for result in self.checks],
+            **({"unprotected": list(self.unprotected)} if self.unprotected else {}),
         }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Report":
+        """The report that `as_json` made plain. Raises KeyError or TypeError for anything else."""
+        results = [Result(**result) for result in data["checks"]]
+        return Report(data["lab"], data["seed"], results, tuple(data.get("unprotected", ())))
 
     def __str__(self) -> str:
         lines, step, reason = [f"lab {self.lab}, seed {self.seed}"], "", ""
@@ -240,6 +251,8 @@ class Report:
             again = not result.passed and result.reason == reason
             lines.append(f"  {result.head}\n        for the same reason" if again else f"  {result}")
             reason = result.reason
+        if self.unprotected:
+            lines += ["", f"MADE IN A JAIL THAT IS NONE: in it, {', and '.join(self.unprotected)}"]
         return "\n".join([*lines, "", f"{self.points} of {self.max_points} points"])
 
 

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import secrets
-import shlex
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from grader import teaching
 from podpath import doctor, sandbox
 
 TOP = Path(__file__).parent.parent
@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, help="repeat the run that had this seed")
     check.set_defaults(run=_check)
 
-    course = commands.add_parser("course", help="for teachers: lay out a course for nbgrader")
-    course.add_argument("directory", metavar="DIR", type=Path)
-    course.set_defaults(run=_course)
+    teaching.add_commands(commands)
 
     test = commands.add_parser("test", help="run podpath's own tests; options are pytest's", add_help=False)
     test.set_defaults(run=_test, takes_rest=True)
@@ -163,25 +161,10 @@ def _check(arguments: argparse.Namespace) -> int:
         report = grade.grade(lab, solution.read(arguments.file, lab), seed)
     except solution.Unreadable as error:
         report = grade.refused(lab, seed, str(error))
+    except grade.GraderFailed as error:
+        return _complain(f"the grader itself failed, which says nothing about your code: {error}")
     print(json.dumps(report.as_json(), indent=1) if arguments.json else report)
     return 0 if report.points == report.max_points else 1
-
-
-def _course(arguments: argparse.Namespace) -> int:
-    from grader.course import make_course
-
-    try:
-        made = make_course(arguments.directory.absolute())
-    except OSError as error:
-        return _complain(f"the course cannot be made in {arguments.directory}: {error.strerror}")
-    for path in made:
-        print(f"podpath: made {path}")
-    print("podpath: next, in a shell with nbgrader on its PATH:")
-    print(
-        f"  . {shlex.quote(str(TOP / '.venv/bin/activate'))} && cd {shlex.quote(str(arguments.directory.absolute()))}"
-    )
-    print("  nbgrader generate_assignment 02-bridge")
-    return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -5,28 +5,31 @@ submission can lie about nothing but the frames that it sends, which is what it 
 """
 
 import contextlib
-import json
 import os
 import signal
 import socket
-import struct
 import subprocess
+import tempfile
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grader import bubblewrap, processes
+from grader import bubblewrap, processes, seccomp
+from grader.channel import clean, exchange, frames_in, typed, value_in
 from grader.check import Conversation, Handle, LearnerError
+from grader.patience import Stopwatch
 from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missing_function
-from podpath.datapath import Frames, never_returned
-from podpath.values import decode, encode, shown_call
+from podpath.datapath import TICK, Frames, never_returned
+from podpath.sandbox import NoSandbox
+from podpath.values import encode, shown_call
 
+START_SECONDS = 30.0  # for Python to be up in the jail, however busy this machine is
 LOAD_SECONDS = 5.0  # what all cells together may take
-REPLY = 4 << 20  # bytes: a longer reply is a breach
+_HUNG = 5  # calls that never return, in one submission: each costs whoever waits for a grade
 _STOPPED = "it had been stopped before"
 _BATCH = 256  # frames handed over in one message
+_MORE_SECONDS = 0.002  # for each further call in one message
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,37 @@ class Cell:
     whole: bool = False
 
 
+class NoJail(NoSandbox):
+    """There is no jail here that deserves the name: nobody's fault but ours, or this machine's. The text says why."""
+
+
 class Jail:
     """A subject: the class `class_name` that `cells` define, in a process of its own.
 
     A breach (a call that takes too long, a reply too long or not understood, the end of the process) kills the
-    process; LearnerError says why, and the next `make` starts another. Use it as a context manager.
+    process; LearnerError says why, and the next `make` starts another. Use it as a context manager. Raises NoJail where
+    this machine does not keep what the jail promises, unless it is an `open_jail`.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], class_name: str, seconds: float = 60.0, privileged: bool = False
+        self,
+        cells: Sequence[Cell],
+        class_name: str,
+        seconds: float = 60.0,
+        privileged: bool = False,
+        open_jail: bool = False,
     ) -> None:
         self.cells, self.class_name, self.privileged = list(cells), class_name, privileged
+        self._open = open_jail
+        self.lacking: list[str] = []  # which promises this machine does not keep, as far as has been seen
         self.errors: list[str] = []  # what the cells raised, in words
-        self._until = time.monotonic() + seconds
+        self.kept_waiting = 0.0  # seconds for which it was ready to run during calls, and no processor free
+        self.hung = 0  # how many calls have never returned
+        self._left = seconds  # of the time that it may take in all
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._sockets: socket.socket | None = None  # by which it is handed others
+        self._runner: int | None = None  # the process in which their code is, as soon as it is known
         self._turn = threading.Lock()  # on live interfaces several threads ask, and one is answered at a time
         self._broken = ""  # why it cannot be asked any more: the cells themselves are at fault
         self._printed = ""
@@ -76,7 +94,7 @@ class Jail:
                     os.kill(first.pid, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
-            self._process = None
+            self._process = self._runner = None
         for channel in (self._channel, self._sockets):
             if channel is not None:
                 channel.close()
@@ -85,11 +103,11 @@ class Jail:
     def make(self, ports: Sequence[str], *args: Any, **kwargs: Any) -> Handle:
         self._ensure_started()
         reply = self._called(self.class_name, args, kwargs, missing_class(self.class_name), do="make")
-        return _Remote(self, self._process, _typed(reply.get("made"), int), ports)
+        return _Remote(self, self._process, typed(reply.get("made"), int), ports)
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         self._ensure_started()
-        return _value(self._called(function, args, kwargs, missing_function(function), do="call"))
+        return value_in(self._called(function, args, kwargs, missing_function(function), do="call"))
 
     def _called(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], missing: str = "", **request: Any
@@ -116,7 +134,7 @@ class Jail:
             end.close()
         reply = self._ask(f"{function}(...)", do="converse", name=function, ends=len(ends))
         self._raise_if_missing(reply, missing_function(function))
-        return _Conversing(self, self._process, _typed(reply.get("started"), int))
+        return _Conversing(self, self._process, typed(reply.get("started"), int))
 
     def printed(self) -> str:
         text, self._printed = self._printed, ""
@@ -136,48 +154,82 @@ class Jail:
         if self._process is not None:
             return
         (ours, theirs), (sockets, far) = socket.socketpair(), socket.socketpair()
-        with theirs, far:
+        with theirs, far, tempfile.TemporaryFile() as calls:
+            calls.write(seccomp.program(self.privileged))
+            calls.seek(0)
+            given = theirs.fileno(), far.fileno(), calls.fileno()
             self._process = subprocess.Popen(
-                bubblewrap.command(theirs.fileno(), far.fileno(), self.privileged),
+                bubblewrap.command(*given, self.privileged),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), far.fileno()),
+                pass_fds=given,
+                env={"PATH": os.environ.get("PATH", os.defpath)},  # bubblewrap's own can be read in the jail
             )
         self._channel, self._sockets = ours, sockets
+        self._look_at_walls()
         cells = [[cell.label, cell.source, cell.whole] for cell in self.cells]
         try:
             reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
         except LearnerError as error:
             self._broken = str(error)
             raise
-        self.errors = [_clean(text, 2000) for text in _typed(reply.get("errors"), list)]
+        self.errors = [clean(text, 2000) for text in typed(reply.get("errors"), list)]
+
+    def _look_at_walls(self) -> None:
+        """See that the jail is one, before anything of theirs is in it. Until then, failures are ours."""
+        assert self._channel is not None
+        request = {"do": "walls", "privileged": self.privileged}
+        try:
+            reply = exchange(self._channel, request, Stopwatch(None), START_SECONDS)
+            lacking = typed(reply.get("lacking"), list)
+        except (OSError, ValueError, LearnerError) as error:
+            self.close()
+            raise NoJail(f"the jail did not start ({error or 'it took too long'})") from None
+        self.lacking = [clean(one, 200) for one in lacking]
+        if self.lacking and not self._open:
+            self.close()
+            raise NoJail(f"this machine does not keep what the jail promises: {', '.join(self.lacking)}")
 
     def _ask(self, what: str, seconds: float = CALL_SECONDS, **request: Any) -> dict[str, Any]:
         """One request, one reply. `what` is being asked, in words."""
         with self._turn:
             if self._channel is None:
                 raise LearnerError(_STOPPED)
-            left = min(seconds, self._until - time.monotonic())
-            if left <= 0:
+            if self._left <= 0 or self.hung == _HUNG:
                 self.close()
                 self._broken = "all its time was used up by then"
+                if self.hung == _HUNG:
+                    self._broken = f"{_HUNG} calls of your code had not returned by then, and no more were tried"
                 raise LearnerError(self._broken)
+            watch, limit = self._stopwatch(), min(seconds, self._left)
             try:
-                reply = _exchange(self._channel, request, left)
+                reply = exchange(self._channel, request, watch, limit)
+                self._left -= watch.elapsed()
+                self.kept_waiting += watch.waited()
             except TimeoutError:
+                self._left -= limit
+                self.hung += 1
                 self.close()
-                raise LearnerError(never_returned(what, seconds)) from None
+                told = LOAD_SECONDS if request["do"] == "load" else CALL_SECONDS
+                raise LearnerError(never_returned(what, told)) from None
             except (OSError, ValueError, RecursionError) as error:
                 self.close()
-                said = f"its process ended, or sent nonsense, during {what} ({_clean(str(error), 100)})"
+                said = f"its process ended, or sent nonsense, during {what} ({clean(str(error), 100)})"
                 raise LearnerError(said) from None
-            self._printed = (self._printed + _clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
+            self._printed = (self._printed + clean(str(reply.get("printed", "")), PRINTED))[:PRINTED]
             return reply
+
+    def _stopwatch(self) -> Stopwatch:
+        """One that runs with the process in which their code is."""
+        if self._runner is None and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._runner = processes.command_of(self._process.pid)
+        return Stopwatch(self._runner)
 
     def _raise_if_error(self, reply: dict[str, Any]) -> None:
         if "error" in reply:
-            raise LearnerError(_clean(_typed(reply["error"], str), 2000))
+            raise LearnerError(clean(typed(reply["error"], str), 2000))
 
 
 class _Remote(Guarded):
@@ -189,14 +241,14 @@ class _Remote(Guarded):
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self._raise_if_stopped()
-        return _value(self._jail._called(method, args, kwargs, do="call", which=self._number))
+        return value_in(self._jail._called(method, args, kwargs, do="call", which=self._number))
 
     def call_all(self, method: str, arguments: Sequence[Any]) -> list[Any]:
         found: list[Any] = []
         for start in range(0, len(arguments), _BATCH):
             batch = [encode(one) for one in arguments[start : start + _BATCH]]
-            reply = self._ask(f"{method}(...)", do="call_all", name=method, arguments=batch)
-            found += [_value({"value": one}) for one in _typed(reply.get("values"), list)]
+            reply = self._ask(f"{method}(...)", len(batch), do="call_all", name=method, arguments=batch)
+            found += [value_in({"value": one}) for one in typed(reply.get("values"), list)]
         if len(found) != len(arguments):
             raise LearnerError("its process sent nonsense")
         return found
@@ -205,9 +257,9 @@ class _Remote(Guarded):
         if self._jail._process is not self._process:
             raise LearnerError(_STOPPED)
 
-    def _ask(self, what: str, **request: Any) -> dict[str, Any]:
+    def _ask(self, what: str, calls: int = 1, **request: Any) -> dict[str, Any]:
         self._raise_if_stopped()
-        reply = self._jail._ask(what, which=self._number, **request)
+        reply = self._jail._ask(what, CALL_SECONDS + _MORE_SECONDS * calls, which=self._number, **request)
         self._jail._raise_if_error(reply)
         return reply
 
@@ -215,16 +267,16 @@ class _Remote(Guarded):
         sent: list[Frames] = []
         for start in range(0, len(arriving), _BATCH):
             batch = [(port, frame.hex(), now) for port, frame, now in arriving[start : start + _BATCH]]
-            reply = self._ask("receive(port, frame, now)", do="run", arriving=batch)
-            answers = [_frames(item) for item in _typed(reply.get("sent"), list)]
+            reply = self._ask("receive(port, frame, now)", len(batch), do="run", arriving=batch)
+            answers = [frames_in(item) for item in typed(reply.get("sent"), list)]
             if len(answers) != len(batch):
                 raise LearnerError("its process sent nonsense")
             sent += answers
         return sent
 
     def _ticks(self, start: float, end: float) -> Frames:
-        reply = self._ask("tick(now)", do="ticks", start=start, end=end)
-        return _frames(reply.get("frames"))
+        reply = self._ask("tick(now)", round((end - start) / TICK), do="ticks", start=start, end=end)
+        return frames_in(reply.get("frames"))
 
 
 class _Conversing:
@@ -244,63 +296,3 @@ class _Conversing:
         if self._jail._process is self._process:
             with contextlib.suppress(LearnerError):  # then it has ended
                 self._jail._ask("a coroutine", do="stop", number=self._number)
-
-
-def _exchange(channel: socket.socket, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-    until = time.monotonic() + seconds
-    data = json.dumps(request).encode()
-    channel.settimeout(seconds)
-    channel.sendall(struct.pack("!I", len(data)) + data)
-    (length,) = struct.unpack("!I", _exactly(channel, 4, until))
-    if length > REPLY:
-        raise ValueError("a reply too long")
-    reply = json.loads(_exactly(channel, length, until))
-    if not isinstance(reply, dict):
-        raise ValueError("not an object")
-    return reply
-
-
-def _exactly(channel: socket.socket, count: int, until: float) -> bytes:
-    parts, missing = [], count
-    while missing:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        channel.settimeout(left)
-        part = channel.recv(min(missing, 1 << 16))
-        if not part:
-            raise OSError("the end of the process")
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
-def _typed(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise LearnerError("its process sent nonsense")
-    return value
-
-
-def _value(reply: dict[str, Any]) -> Any:
-    try:
-        return decode(reply.get("value"))
-    except (ValueError, RecursionError):
-        raise LearnerError("its process sent nonsense") from None
-
-
-def _frames(value: Any) -> Frames:
-    frames = []
-    for item in _typed(value, list):
-        if len(_typed(item, list)) != 2:
-            raise LearnerError("its process sent nonsense")
-        port, frame = item
-        try:
-            frames.append((_typed(port, str), bytes.fromhex(_typed(frame, str))))
-        except ValueError:
-            raise LearnerError("its process sent nonsense") from None
-    return frames
-
-
-def _clean(text: object, length: int) -> str:
-    """Text that may be shown: no control characters, which could rewrite a terminal, and no more than `length`."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text)[:length])

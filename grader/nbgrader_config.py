@@ -37,6 +37,9 @@ def configure(c: Any, secret: str = "") -> None:
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    c.Autograde.pre_convert_hook = "grader.intake.defuse"
+    c.ExchangeFactory.collect = "grader.intake.Collect"
+    c.ZipCollectApp.extractor_plugin = "grader.intake.Extract"
     c.GradeInJail.secret = secret
     extend_path()
 

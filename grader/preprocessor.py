@@ -25,12 +25,14 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import v4
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
-from grader import checks, grade, solution
+from grader import checks, fleet, solution
+from grader.cache import Reports
 from grader.check import Lab, Report, Result
 from grader.jail import Cell
 from grader.notebook import as_html
+from grader.order import Order
 
 # What a submission may have at most. With more, a page that shows it in colour takes minutes or hours to make.
 _CELLS, _CHARACTERS, _SPACES = 1000, 200_000, 1000
@@ -63,30 +65,44 @@ class Rebuild(NbGraderPreprocessor):  # type: ignore[misc]
     """Makes the notebook anew: the released one, with the student's text in it."""
 
     def preprocess(self, nb: Any, resources: Resources) -> tuple[Any, Resources]:
-        original = self._released(resources)
+        told = resources["nbgrader"]
+        original = released(self.parent.parent.coursedir, told["assignment"], told["notebook"])
         file = Path(resources["metadata"]["path"]) / f"{resources['metadata']['name']}.ipynb"
-        try:
-            return rebuilt(original, _submitted(file)), resources
-        except solution.Unreadable as error:
-            self.log.warning("%s gets no points: %s", file, error)
-            nb = rebuilt(original, [])
-            nb.metadata[_NOTE] = {"unreadable": str(error)}
-            return nb, resources
+        nb = rebuilt_file(original, file)
+        if _refusal(nb):
+            self.log.warning("%s gets no points: %s", file, _refusal(nb))
+        return nb, resources
 
-    def _released(self, resources: Resources) -> Any:
-        course, told = self.parent.parent.coursedir, resources["nbgrader"]
-        folder = Path(course.format_path(course.release_directory, ".", told["assignment"]))
-        file = folder / f"{told['notebook']}.ipynb"
-        if not file.exists():
-            raise ForTheTeacher(
-                f"there is no {file}, from which submissions are rebuilt. It is what students were given; "
-                f"nbgrader generate_assignment {told['assignment']} --force makes it again"
-            )
-        return nbformat.read(file, as_version=4)
+
+def released(course: Any, assignment: str, notebook: str) -> Any:
+    """The notebook that students were given. `course` is nbgrader's CourseDirectory. Raises ForTheTeacher."""
+    file = Path(course.format_path(course.release_directory, ".", assignment)) / f"{notebook}.ipynb"
+    if not file.exists():
+        raise ForTheTeacher(
+            f"there is no {file}, from which submissions are rebuilt. It is what students were given; "
+            f"nbgrader generate_assignment {assignment} --force makes it again"
+        )
+    return nbformat.read(file, as_version=4)
+
+
+def rebuilt_file(original: Any, file: Path) -> Any:
+    """The released notebook `original` with the text of a submission; with a note in it where that cannot be read."""
+    try:
+        return rebuilt(original, _submitted(file))
+    except solution.Unreadable as error:
+        nb = rebuilt(original, [])
+        nb.metadata[_NOTE] = {"unreadable": str(error)}
+        return nb
+
+
+def _refusal(nb: Any) -> str:
+    return str(nb.metadata.get(_NOTE, {}).get("unreadable", ""))
 
 
 def _submitted(file: Path) -> list[dict[str, Any]]:
     """The cells of a file, as plain data of which nothing else is promised. Raises Unreadable."""
+    if file.is_symlink():  # to the solution, or to another student's work
+        raise solution.Unreadable(f"{file.name} is a link, and no file")
     cells = [cell for cell in solution.read_notebook(file)["cells"] if isinstance(cell, dict)]
     texts = [solution.source(cell) for cell in cells]
     if len(cells) > _CELLS:
@@ -195,6 +211,9 @@ class GradeInJail(NbGraderPreprocessor):  # type: ignore[misc]
     secret = Unicode(help="Makes the seeds of the checks unforeseeable. Another secret means other seeds.").tag(
         config=True
     )
+    open_jail = Bool(
+        help="Grade even where this machine cannot do all that the jail promises. Such reports say so."
+    ).tag(config=True)
 
     def preprocess(self, nb: Any, resources: Resources) -> tuple[Any, Resources]:
         told = resources["nbgrader"]
@@ -205,17 +224,34 @@ class GradeInJail(NbGraderPreprocessor):  # type: ignore[misc]
         cells = {_grade_id(cell): cell for cell in graded}
         for name in set(cells) - {check.slug for check in lab.checks}:
             raise ForTheTeacher(f"the cell {name!r} has points, but lab {lab.full_name} has no check of that name")
-        report = self._report(lab, nb, seed_for(self.secret, told["student"], lab))
+        report = self._report(lab, order_for(lab, nb, seed_for(self.secret, told["student"], lab), self.open_jail))
         for check, result in zip(lab.checks, report.checks, strict=True):
             if check.slug in cells:
                 _write(cells[check.slug], result)
         return nb, resources
 
-    def _report(self, lab: Lab, nb: Any, seed: int) -> Report:
-        unreadable = nb.metadata.get(_NOTE, {}).get("unreadable")
-        if unreadable is not None:
-            return grade.refused(lab, seed, unreadable)
-        return grade.grade(lab, learners_cells(nb, lab), seed)
+    def _report(self, lab: Lab, order: Order) -> Report:
+        """The report on an order: one that has been made, by `./lab grade` for instance, or else a new one."""
+        reports = Reports(reports_of(self.parent.parent.coursedir))
+        report = reports.get(order)
+        if report is None:
+            outcome = fleet.fulfil(order)
+            if outcome.report is None:
+                raise ForTheTeacher(outcome.trouble)
+            report = outcome.report
+            reports.put(order, report)
+        return report
+
+
+def reports_of(course: Any) -> Path:
+    """Where a course keeps the reports that have been made. `course` is nbgrader's CourseDirectory."""
+    return Path(course.root) / ".podpath" / "reports"
+
+
+def order_for(lab: Lab, nb: Any, seed: int, open_jail: bool = False) -> Order:
+    """What is to be done for a rebuilt notebook."""
+    refusal = _refusal(nb)
+    return Order.of(lab, seed, [] if refusal else learners_cells(nb, lab), refusal, open_jail)
 
 
 def lab_of(assignment: str, notebook: str) -> Lab:

@@ -14,6 +14,7 @@ from grader.jail import Cell
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 _TOO_LARGE = 20 << 20  # bytes
+_PARTS = 2_000_000  # lists, objects and commas: each costs a hundred times its size in memory
 
 
 class Unreadable(ValueError):
@@ -44,6 +45,8 @@ def read(path: Path, lab: Lab) -> list[Cell]:
 def read_notebook(path: Path) -> Any:
     """A notebook as plain data. Nothing is promised of it but that it has a list of cells. Raises Unreadable."""
     text = _text(path)
+    if sum(map(text.count, "[{,")) > _PARTS:
+        raise Unreadable(f"{path.name} has more than {_PARTS:,} parts: clear its outputs and save it again")
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,8 @@
-"""A coroutine that talks over connected sockets, run beside whatever else the process does: in a thread and loop of its own.
+"""A coroutine that talks over connected sockets, run beside whatever else the process does.
 
-In a notebook there is a loop already, which runs the cell itself; and who looks at what the coroutine does must not
-have to stand still for it.
+In a notebook it has a thread and a loop of its own: there is a loop already, which runs the cell itself, and who looks at
+what the coroutine does must not have to stand still for it. In the jail, which allows no threads, it goes on while the
+process waits for its next request.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Running:
     async def _main(self, function: Callable[..., Coroutine[Any, Any, object]], ends: list[socket.socket]) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(lambda *_: None)  # what was not awaited is not for stderr
-        pairs: list[Pair] = [await asyncio.open_connection(sock=end) for end in ends]
+        pairs = await _connected(ends)
         self._task = asyncio.ensure_future(function(*pairs))
         self._begun.set()
         try:
@@ -66,3 +67,56 @@ class Running:
         self._ended.set()
         await self._leave.wait()  # whatever it has left open stays so, and can be seen to
         del pairs
+
+
+class Stepwise:
+    """The same without a thread: the coroutine goes on whenever `loop` runs, be it in `ended` or in `wait_for`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: Callable[..., Coroutine[Any, Any, object]],
+        ends: Sequence[socket.socket],
+    ) -> None:
+        self.error: BaseException | None = None
+        self._loop, self._ends = loop, list(ends)
+        self._task: asyncio.Future[object] | None = None
+        self._pairs: list[Pair] = []
+        loop.set_exception_handler(lambda *_: None)
+        try:
+            self._pairs = loop.run_until_complete(_connected(self._ends))  # kept: what it leaves open is to stay so
+            self._task = asyncio.ensure_future(function(*self._pairs), loop=loop)
+        except BaseException as error:  # what cannot even be started
+            self.error = error
+
+    def ended(self, seconds: float) -> bool:
+        """Whether it is over, for which it is given so long. `error` is what it raised."""
+        if self._task is None:
+            return True
+        done, _ = self._loop.run_until_complete(asyncio.wait([self._task], timeout=seconds))
+        if done:
+            self.error = asyncio.CancelledError() if self._task.cancelled() else self._task.exception()
+        return bool(done)
+
+    def stop(self) -> None:
+        """Cancel it, if it is not over, and close what it talked over."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            self.ended(0.5)
+        for _, writer in self._pairs:
+            writer.transport.abort()
+        self._pairs = []
+        self._loop.run_until_complete(asyncio.sleep(0))  # what abort() has asked for is done in the next round
+        for end in self._ends:
+            end.close()
+
+
+def wait_for(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    """Run a loop until there is something to be read."""
+    loop.add_reader(descriptor, loop.stop)
+    loop.run_forever()
+    loop.remove_reader(descriptor)
+
+
+async def _connected(ends: Sequence[socket.socket]) -> list[Pair]:
+    return [await asyncio.open_connection(sock=end) for end in ends]

@@ -2,6 +2,7 @@
 # Makes this machine a lab: Debian packages, then a virtual environment with pinned versions in .venv/.
 # ./lab, the VM and CI all run this one script. Running it again when nothing is missing changes nothing.
 #
+#   vagrant/setup.sh dask             and Dask as well
 #   PODPATH_PYTHON=/path/to/python3   the interpreter for the virtual environment (default: see find_python)
 set -eu
 
@@ -103,7 +104,19 @@ install_environment() {
     printf '%s\n' "$want" >"$stamp"
 }
 
+# Only for those who have a Dask cluster grade, and for the tests of that.
+install_dask() {
+    have=$venv/.podpath-dask
+    cmp -s "$top/requirements-dask.txt" "$have" && return 0
+    say "installing Dask into .venv (a few seconds, once)"
+    "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
+        --requirement "$top/requirements-dask.txt" --constraint "$top/requirements.txt" >"$log" 2>&1 ||
+        { tail -n 15 "$log" >&2; fail "pip could not install what requirements-dask.txt names (its last words are above)"; }
+    cp "$top/requirements-dask.txt" "$have"
+}
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install_packages
 install_environment
+[ "${1-}" != dask ] || install_dask

@@ -3,7 +3,7 @@
 import os
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -132,20 +132,15 @@ def test_it_cannot_take_all_the_memory() -> None:
     assert "MemoryError" in answer("bytearray(4 << 30)")
 
 
-def test_processes_that_it_leaves_behind_end_with_the_jail(
-    marker: str, processes: Callable[[str], object], wait_until: Callable[..., object]
-) -> None:
-    source = f"""
-import subprocess
-subprocess.Popen(["sh", "-c", "trap '' TERM HUP; sleep 1000; : {marker}"], start_new_session=True)
-class LearningBridge:
-    def __init__(self, ports): pass
-    def receive(self, port, frame, now): return []
-"""
-    with jailed(source) as jail:
-        assert jail.make(["p"], ["p"]).receive("p", FRAME, 0.0) == []
-        wait_until(lambda: processes(marker), "it starts")
-    wait_until(lambda: not processes(marker), "a process outlives its jail")
+@pytest.mark.parametrize(
+    "start",
+    ["os.fork()", "os.posix_spawn('/bin/true', ['true'], {})", "subprocess.run(['true'])", "os.system('true')",
+     "__import__('threading').Thread(target=print).start()", "__import__('multiprocessing').Process().start()"],
+)  # fmt: skip
+def test_it_can_start_no_processes_and_no_threads(start: str) -> None:
+    said = answer(start)
+    assert any(word in said for word in ("Operation not permitted", "can't start new thread", str(127 << 8))), said
+    assert answer("len([name for name in os.listdir('/proc') if name.isdigit()])") == "2"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """nbgrader's own commands on lab 02: who gets which points, what they are told, and who is not graded at all."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,7 @@ from traitlets.config import Config
 
 from grader import grade
 from grader.check import Lab, Report, Result
-from grader.checks import LABS
-from grader.course import make_course
+from grader.course import Laid, lay_out, make_course
 from grader.nbgrader_config import configure
 from grader.preprocessor import seed_for
 from podpath.sandbox import NoSandbox
@@ -111,17 +112,38 @@ def test_a_course_is_laid_out_once_with_a_secret_of_its_own_and_never_touched_ag
 ) -> None:
     directory = tmp_path / "new" / "course"
     made = make_course(directory)
-    exercises = [f"source/{lab.full_name}/{lab.name}.ipynb" for lab in LABS]
-    names = [*exercises, "nbgrader_config.py", "gradebook.db"]
-    assert [str(path.relative_to(directory)) for path in made] == names
+    names = {str(path.relative_to(directory)) for path in made}
+    assert {"source/02-bridge/bridge.ipynb", "source/header.ipynb", "nbgrader_config.py", "gradebook.db"} <= names
     assert directory.stat().st_mode & 0o077 == 0  # the solutions are in it
-    *_, configuration, _ = made
-    assert "configure(c, secret=" in configuration.read_text()
-    assert course.secret not in configuration.read_text()
+    configuration = (directory / "nbgrader_config.py").read_text()
+    assert "configure(c, secret=" in configuration
+    assert course.secret not in configuration
     for path in made:
         path.write_text("the teacher's own")
     assert make_course(directory) == []
     assert {path.read_text() for path in made} == {"the teacher's own"}
+
+
+def test_a_course_is_brought_up_to_date_where_the_teacher_has_changed_nothing(tmp_path: Path) -> None:
+    """As if an older podpath had made it: what it put there differs from what is put there now."""
+    make_course(tmp_path)
+    exercise, header = tmp_path / "source/02-bridge/bridge.ipynb", tmp_path / "source/header.ipynb"
+    register = tmp_path / ".podpath/made.json"
+    ours, known = exercise.read_bytes(), json.loads(register.read_text())
+    for path in (exercise, header):
+        path.write_text("of an older podpath")
+        known[str(path.relative_to(tmp_path))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    del known["source/00-packets/packets.ipynb"]
+    (tmp_path / "source/00-packets/packets.ipynb").unlink()
+    register.write_text(json.dumps(known))
+    header.write_text("the teacher's own")
+    laid = lay_out(tmp_path)
+    assert laid.made == [tmp_path / "source/00-packets/packets.ipynb"]  # a lab that there was not
+    assert laid.updated == [exercise]
+    assert laid.kept == [header]
+    assert exercise.read_bytes() == ours
+    header.unlink()
+    assert lay_out(tmp_path) == Laid([], [], [])  # and what was removed stays away
 
 
 # -- where the teacher has to do something, nobody gets points, and nobody gets none
@@ -208,7 +230,7 @@ def test_a_page_without_test_cells_is_not_graded_and_not_run(course: Course, tmp
 
 
 def test_the_teacher_may_give_a_check_other_points(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(lab: Lab, cells: object, seed: int) -> Report:
+    def half(lab: Lab, cells: object, seed: int, open_jail: bool) -> Report:
         return Report(lab.full_name, seed, [Result(c.name, c.step, 1, 2, False, "half", []) for c in lab.checks])
 
     monkeypatch.setattr(grade, "grade", half)

@@ -253,7 +253,7 @@ def test_a_folder_in_the_place_of_the_notebook_gets_no_points(course: Course) ->
 
 
 def test_deep_nesting_is_survived_wherever_it_is(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grade, "grade", lambda lab, cells, seed: grade.refused(lab, seed, f"{len(cells)} cells"))
+    monkeypatch.setattr(grade, "grade", lambda lab, cells, seed, _: grade.refused(lab, seed, f"{len(cells)} cells"))
     notebook = course.released
     deep: Any = "x"
     for _ in range(800):
