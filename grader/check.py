@@ -160,10 +160,13 @@ class Check:
 
 
 class Step:
-    """A step of a lab, and its checks: `@STEP.check(slug, name, points, rule, *cites)` before a function adds one."""
+    """A step of a lab, and its checks: `@STEP.check(slug, name, points, rule, *cites)` before a function adds one.
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    Those of a `live` one need a real kernel and real time; the others ask on the bench, and are through in no time.
+    """
+
+    def __init__(self, title: str, live: bool = False) -> None:
+        self.title, self.live = title, live
         self.checks: list[Check] = []
 
     def check(self, slug: str, name: str, points: int, rule: str, *cites: str) -> Callable[[Run], Run]:

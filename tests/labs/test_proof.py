@@ -14,7 +14,7 @@ from grader.jail import Cell
 from .bench import bench_checks, results
 from .solutions import Solution, solutions
 
-SEEDS = range(1, 4)
+SEEDS = range(1, 3)  # for what is live, one: it takes seconds
 
 
 @pytest.fixture(params=LABS, ids=lambda lab: lab.full_name)
@@ -64,7 +64,8 @@ def test_a_right_solution_passes_however_it_is_built(right: Solution) -> None:
 @pytest.mark.parametrize("wrong", solutions("wrong"), ids=str)
 def test_a_wrong_solution_is_caught_by_its_check_which_names_the_mistake(wrong: Solution) -> None:
     check = wrong.lab.check(wrong.header("caught-by"))
-    for seed, (result,) in zip(SEEDS, results(wrong.lab, wrong.cells, [check], SEEDS), strict=True):
+    seeds = SEEDS if check in bench_checks(wrong.lab) else SEEDS[:1]
+    for seed, (result,) in zip(seeds, results(wrong.lab, wrong.cells, [check], seeds), strict=True):
         assert not result.passed, f"seed {seed}: it passes {check.slug}"
         assert wrong.header("says").lower() in result.message.lower(), str(result)
         assert len(result.message) < 1500, str(result)

@@ -19,7 +19,7 @@ _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "i
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 
 
-STEP = Step("Step 5: live")
+STEP = Step("Step 5: live", live=True)
 
 
 @STEP.check(

@@ -21,7 +21,7 @@ _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 _NOTHING = "nothing came"
 _PORTS = range(20000, 30000)  # of pods and servers; none that a NAT chooses by itself
 
-STEP = Step("Step 6: live")
+STEP = Step("Step 6: live", live=True)
 
 
 @STEP.check(

@@ -21,7 +21,7 @@ NOWHERE = IPv4Address("198.51.100.7")  # for documentation (RFC 5737); the route
 _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "juniper", "kelp", "larch"]
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 
-STEP = Step("Step 5: live")
+STEP = Step("Step 5: live", live=True)
 
 
 @STEP.check(

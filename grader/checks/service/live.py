@@ -23,7 +23,7 @@ _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "i
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 _FETCHES = 40
 
-STEP = Step("Live: the proxy")
+STEP = Step("Live: the proxy", live=True)
 
 
 @STEP.check(

@@ -9,7 +9,7 @@ from grader.checks.service.restore import Rules, plain, shares
 from grader.checks.service.trial import ServiceTrial
 from podpath.configuration import Endpoint, Service
 
-STEP = Step("Step 6: the rules")
+STEP = Step("Step 6: the rules", live=True)
 
 
 def hashed(*parts: str) -> str:

@@ -22,7 +22,7 @@ _VNI = 1
 _PREFIX = "t-"  # the learner's own cluster may be up in the same sandbox
 _NAMES = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "juniper", "kelp", "larch"]
 
-STEP = Step("Step 6: live")
+STEP = Step("Step 6: live", live=True)
 
 
 @STEP.check(
