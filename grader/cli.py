@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("start", help="set up, and start JupyterLab on this machine")
     start.add_argument("--no-browser", action="store_true", help="do not open a browser")
     start.add_argument("--port", type=int, default=8888, help="the port to listen on (8888, or the next free one)")
+    start.add_argument("--ip", default="127.0.0.1", help="the address to listen on (127.0.0.1; in the VM 0.0.0.0)")
     start.set_defaults(run=_start)
 
     check = commands.add_parser("check", help="grade a notebook or a .py file, as a teacher's machine would")
@@ -94,11 +95,11 @@ def _start(arguments: argparse.Namespace) -> int:
         print(f"podpath: {doctor.prove()}")
     except RuntimeError as error:
         return _complain(str(error))
-    port = _free_port(arguments.port)
+    port = _free_port(arguments.ip, arguments.port)
     if port != arguments.port:
         print(f"podpath: port {arguments.port} is taken; this is {port}")
     print("podpath: JupyterLab is starting")
-    token = secrets.token_hex(24)
+    token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     sys.stdout.flush()  # or the child would say it once more
     address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
     if os.fork() == 0:
@@ -107,7 +108,7 @@ def _start(arguments: argparse.Namespace) -> int:
     _execute(
         [
             *(sys.executable, "-m", "jupyterlab"),
-            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *(f"--ServerApp.ip={arguments.ip}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             *(f"--ServerApp.root_dir={TOP}", f"--LabApp.default_url=/lab/tree/{FIRST_PAGE}"),
             *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
             "--LabApp.extension_manager=readonly",  # the other one asks PyPI
@@ -119,11 +120,11 @@ def _start(arguments: argparse.Namespace) -> int:
     )
 
 
-def _free_port(wanted: int) -> int:
+def _free_port(ip: str, wanted: int) -> int:
     for port in range(wanted, min(wanted + 50, 65536)):
         with socket.socket() as candidate, contextlib.suppress(OSError):
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            candidate.bind(("127.0.0.1", port))
+            candidate.bind((ip, port))
             return port
     raise SystemExit(f"podpath: no port from {wanted} on is free; name another with --port")
 
@@ -177,9 +178,8 @@ def _course(arguments: argparse.Namespace) -> int:
     for path in made:
         print(f"podpath: made {path}")
     print("podpath: next, in a shell with nbgrader on its PATH:")
-    print(
-        f"  . {shlex.quote(str(TOP / '.venv/bin/activate'))} && cd {shlex.quote(str(arguments.directory.absolute()))}"
-    )
+    activate = Path(os.environ.get("PODPATH_VENV", TOP / ".venv")) / "bin/activate"
+    print(f"  . {shlex.quote(str(activate))} && cd {shlex.quote(str(arguments.directory.absolute()))}")
     print("  nbgrader generate_assignment 02-bridge")
     return 0
 
