@@ -101,9 +101,10 @@ def _start(arguments: argparse.Namespace) -> int:
     print("podpath: JupyterLab is starting")
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     sys.stdout.flush()  # or the child would say it once more
-    address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
+    host = "127.0.0.1" if arguments.ip == "0.0.0.0" else arguments.ip
+    address = f"http://{host}:{port}/lab/tree/{FIRST_PAGE}?token={token}"
     if os.fork() == 0:
-        _announce(address, port)
+        _announce(address, host, port)
     os.environ["JUPYTER_TOKEN"] = token
     _execute(
         [
@@ -129,13 +130,13 @@ def _free_port(ip: str, wanted: int) -> int:
     raise SystemExit(f"podpath: no port from {wanted} on is free; name another with --port")
 
 
-def _announce(address: str, port: int) -> NoReturn:
+def _announce(address: str, host: str, port: int) -> NoReturn:
     """In a child of what becomes JupyterLab: say where it is, once it answers."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # to go without a word
     parent, until = os.getppid(), time.monotonic() + 120
     while os.getppid() == parent and time.monotonic() < until:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 print(f"podpath: JupyterLab is at {address}\npodpath: Ctrl-C stops it", flush=True)
                 break
             probe.settimeout(0.1)

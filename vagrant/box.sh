@@ -38,7 +38,7 @@ chroot "$root" chown -R vagrant: /home/vagrant
 cp -L "$root/vmlinuz" "$root/initrd.img" "$out/"
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 chmod 644 "$out/vmlinuz" "$out/initrd.img"
-mke2fs -q -t ext4 -d "$root" "$out/disk" 8G
+mke2fs -q -t ext4 -d "$root" "$out/disk" 8G >/dev/null
 qemu-img convert -O qcow2 "$out/disk" "$out/box.img"
 printf '{"provider": "libvirt", "format": "qcow2", "virtual_size": 8}\n' >"$out/metadata.json"
 tar -C "$out" -cf "$out/debian.box" metadata.json box.img
