@@ -91,7 +91,8 @@ start_service() {
         systemctl enable --quiet podpath.service
         systemctl restart podpath.service
     fi
-    curl --silent --fail --output /dev/null --retry 300 --retry-delay 1 --retry-connrefused http://127.0.0.1:8888/api || {
+    curl --silent --fail --output /dev/null --noproxy '*' --retry 300 --retry-delay 1 --retry-connrefused \
+        http://127.0.0.1:8888/api || {
         journalctl --unit podpath.service --lines 20 --no-pager >&2
         say "JupyterLab does not answer; its last words are above" >&2
         exit 1
