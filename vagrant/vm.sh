@@ -14,7 +14,7 @@ say() { printf '%s\n' "podpath: $*"; }
 use_mirror() {
     [ -n "${PODPATH_MIRROR-}" ] || return 0
     find /etc/apt \( -name '*.sources' -o -name '*.list' \) -exec \
-        sed -i "s|https\{0,1\}://deb\.debian\.org/debian\([ /]\|\$\)|${PODPATH_MIRROR%/}\1|" {} +
+        sed -i -E "s#https?://deb\.debian\.org/debian([ /]|\$)#${PODPATH_MIRROR%/}\1#" {} +
 }
 
 load_modules() { # those that this kernel has, now and at every start
