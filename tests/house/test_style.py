@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parent.parent.parent
-SCRIPTS = [path for path in (TOP / "lab", *TOP.glob("vagrant/*"), *TOP.glob(".ci/*")) if path.is_file()]
+SCRIPTS = [path for path in (TOP / "lab", *TOP.glob("vagrant/*"), *TOP.glob(".ci/*")) if path.suffix in ("", ".sh")]
 NOTEBOOKS = sorted([*TOP.glob("notebooks/*.ipynb"), *TOP.glob("exercises/*/*.ipynb")])
 
 
