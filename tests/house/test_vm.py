@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_style import TOP
+from .test_style import SCRIPTS, TOP
 
 
 @pytest.mark.skipif(shutil.which("vagrant") is None, reason="there is no vagrant here")
@@ -35,5 +35,5 @@ def test_whatever_the_doctor_looks_for_the_vm_installs() -> None:
 
 def test_whatever_the_vm_runs_has_the_line_ends_of_linux() -> None:
     assert "* text=auto eol=lf" in (TOP / ".gitattributes").read_text().splitlines()
-    for script in [TOP / "lab", *(TOP / "vagrant").iterdir()]:
+    for script in SCRIPTS:
         assert b"\r" not in script.read_bytes(), script.name
