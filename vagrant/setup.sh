@@ -125,9 +125,11 @@ make_environment() {
     say "installing JupyterLab, nbgrader, Mininet and what they need into $venv (about a minute, once)"
     "$python" -m venv --clear "$1"
     pip="$1/bin/python -m pip --disable-pip-version-check --no-input install --quiet"
-    { $pip --only-binary :all: --requirement "$top/requirements.txt" &&
+    { $pip --no-compile --only-binary :all: --requirement "$top/requirements.txt" &&
         $pip --no-deps --no-build-isolation --editable "$top"; } >"$log" 2>&1 ||
         { tail -n 15 "$log" >&2; fail "pip could not install what requirements.txt names (its last words are above)"; }
+    # More than half of the work, and pip would do it on one processor. Some files are not meant to be compiled.
+    "$1/bin/python" -m compileall -q -j 0 "$1/lib" >/dev/null 2>&1 || :
     (cd "$top" && "$1/bin/python" -m podpath.kernelspec)
     : >"$1/.podpath-ready"
 }
