@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import select
 import shlex
 import signal
 import socket
@@ -103,8 +104,9 @@ def _start(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()  # or the child would say it once more
     host = "127.0.0.1" if arguments.ip == "0.0.0.0" else arguments.ip
     address = f"http://{host}:{port}/lab/tree/{FIRST_PAGE}?token={token}"
+    this = os.pidfd_open(os.getpid())
     if os.fork() == 0:
-        _announce(address, host, port)
+        _announce(address, host, port, this)
     os.environ["JUPYTER_TOKEN"] = token
     _execute(
         [
@@ -130,18 +132,16 @@ def _free_port(ip: str, wanted: int) -> int:
     raise SystemExit(f"podpath: no port from {wanted} on is free; name another with --port")
 
 
-def _announce(address: str, host: str, port: int) -> NoReturn:
-    """In a child of what becomes JupyterLab: say where it is, once it answers."""
+def _announce(address: str, host: str, port: int, parent: int) -> NoReturn:
+    """In a child of what becomes JupyterLab (`parent`, a pidfd): say where it is, once it answers."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # to go without a word
-    parent, until = os.getppid(), time.monotonic() + 120
-    while os.getppid() == parent and time.monotonic() < until:
+    until, gone = time.monotonic() + 120, False
+    while not gone and time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:
                 print(f"podpath: JupyterLab is at {address}\npodpath: Ctrl-C stops it", flush=True)
                 break
-            probe.settimeout(0.1)
-            with contextlib.suppress(TimeoutError, OSError):
-                probe.recv(1)
+        gone = bool(select.select([parent], [], [], 0.1)[0])
     os._exit(0)
 
 

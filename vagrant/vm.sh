@@ -98,13 +98,13 @@ restarts() { systemctl show --value --property NRestarts podpath.service; }
 
 wait_for_jupyterlab() { # for as long as it takes, as long as it lives
     enough=$(($(restarts) + 3))
-    until curl --silent --fail --output /dev/null --noproxy '*' http://127.0.0.1:8888/api; do
+    until curl --silent --fail --output /dev/null --noproxy '*' --retry 15 --retry-delay 1 --retry-connrefused \
+        http://127.0.0.1:8888/api; do
         [ "$(restarts)" -lt "$enough" ] || {
             journalctl --unit podpath.service --lines 20 --no-pager >&2
             say "JupyterLab does not start; its last words are above" >&2
             exit 1
         }
-        sleep 1
     done
 }
 
