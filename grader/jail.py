@@ -22,6 +22,7 @@ from grader.subject import CALL_SECONDS, PRINTED, Guarded, missing_class, missin
 from podpath.datapath import Frames, never_returned
 from podpath.values import decode, encode, shown_call
 
+START_SECONDS = 30.0  # what a slow machine may take for the jail itself, which is not the learner's doing
 LOAD_SECONDS = 5.0  # what all cells together may take
 REPLY = 4 << 20  # bytes: a longer reply is a breach
 _STOPPED = "it had been stopped before"
@@ -129,6 +130,7 @@ class Jail:
         self._channel = ours
         cells = [[cell.label, cell.source, cell.whole] for cell in self.cells]
         try:
+            self._ask("its process", START_SECONDS, do="load", cells=[])
             reply = self._ask("your code outside the class", LOAD_SECONDS, do="load", cells=cells)
         except LearnerError as error:
             self._broken = str(error)
