@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("start", help="set up, and start JupyterLab on this machine")
     start.add_argument("--no-browser", action="store_true", help="do not open a browser")
     start.add_argument("--port", type=int, default=8888, help="the port to listen on (8888, or the next free one)")
+    start.add_argument("--ip", default="127.0.0.1", help="the address to listen on (127.0.0.1; in the VM 0.0.0.0)")
     start.set_defaults(run=_start)
 
     check = commands.add_parser("check", help="grade a notebook or a .py file, as a teacher's machine would")
@@ -92,20 +94,22 @@ def _start(arguments: argparse.Namespace) -> int:
         print(f"podpath: {doctor.prove()}")
     except RuntimeError as error:
         return _complain(str(error))
-    port = _free_port(arguments.port)
+    port = _free_port(arguments.ip, arguments.port)
     if port != arguments.port:
         print(f"podpath: port {arguments.port} is taken; this is {port}")
     print("podpath: JupyterLab is starting")
-    token = secrets.token_hex(24)
+    token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
     sys.stdout.flush()  # or the child would say it once more
-    address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_PAGE}?token={token}"
+    host = "127.0.0.1" if arguments.ip == "0.0.0.0" else arguments.ip
+    address = f"http://{host}:{port}/lab/tree/{FIRST_PAGE}?token={token}"
+    this = os.pidfd_open(os.getpid())
     if os.fork() == 0:
-        _announce(address, port)
+        _announce(address, host, port, this)
     os.environ["JUPYTER_TOKEN"] = token
     _execute(
         [
             *(sys.executable, "-m", "jupyterlab"),
-            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *(f"--ServerApp.ip={arguments.ip}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             *(f"--ServerApp.root_dir={TOP}", f"--LabApp.default_url=/lab/tree/{FIRST_PAGE}"),
             *("--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR", "--ServerApp.answer_yes=True"),
             "--LabApp.extension_manager=readonly",  # the other one asks PyPI
@@ -117,27 +121,25 @@ def _start(arguments: argparse.Namespace) -> int:
     )
 
 
-def _free_port(wanted: int) -> int:
+def _free_port(ip: str, wanted: int) -> int:
     for port in range(wanted, min(wanted + 50, 65536)):
         with socket.socket() as candidate, contextlib.suppress(OSError):
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            candidate.bind(("127.0.0.1", port))
+            candidate.bind((ip, port))
             return port
     raise SystemExit(f"podpath: no port from {wanted} on is free; name another with --port")
 
 
-def _announce(address: str, port: int) -> NoReturn:
-    """In a child of what becomes JupyterLab: say where it is, once it answers."""
+def _announce(address: str, host: str, port: int, parent: int) -> NoReturn:
+    """In a child of what becomes JupyterLab (`parent`, a pidfd): say where it is, once it answers."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # to go without a word
-    parent, until = os.getppid(), time.monotonic() + 120
-    while os.getppid() == parent and time.monotonic() < until:
+    until, gone = time.monotonic() + 120, False
+    while not gone and time.monotonic() < until:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 print(f"podpath: JupyterLab is at {address}\npodpath: Ctrl-C stops it", flush=True)
                 break
-            probe.settimeout(0.1)
-            with contextlib.suppress(TimeoutError, OSError):
-                probe.recv(1)
+        gone = bool(select.select([parent], [], [], 0.1)[0])
     os._exit(0)
 
 

@@ -69,7 +69,8 @@ def _course(arguments: argparse.Namespace) -> int:
     if laid.updated:
         print("podpath: what students were given stays as it is until you release it again")
     print("podpath: next, in a shell with nbgrader on its PATH:")
-    print(f"  . {shlex.quote(str(TOP / '.venv/bin/activate'))} && cd {shlex.quote(str(directory))}")
+    activate = Path(os.environ.get("PODPATH_VENV", TOP / ".venv")) / "bin/activate"
+    print(f"  . {shlex.quote(str(activate))} && cd {shlex.quote(str(directory))}")
     print(f"  nbgrader generate_assignment 02-bridge     (all of it is in {TOP / 'docs/teaching.md'})")
     return 0
 

@@ -1,14 +1,16 @@
 #!/bin/sh
-# Makes this machine a lab: Debian packages, then a virtual environment with pinned versions in .venv/.
-# ./lab, the VM and CI all run this one script. Running it again when nothing is missing changes nothing.
+# Makes this machine a lab: Debian packages, then a virtual environment with pinned versions, .venv.
+# ./lab, the VM and CI all run this one script. Running it again when nothing is missing changes nothing; after a
+# download that broke it goes on.
 #
 #   vagrant/setup.sh dask             and Dask as well
 #   PODPATH_PYTHON=/path/to/python3   the interpreter for the virtual environment (default: see find_python)
+#   PODPATH_ALL=1                     what labs to come will want, too (the VM has it from the start)
+#   PODPATH_VENV=/path                where the environment is (default: .venv beside ./lab; the VM has it on its own disk)
 set -eu
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
-venv=$top/.venv
-stamp=$venv/.podpath-ready
+venv=${PODPATH_VENV:-$top/.venv}
 
 say() { printf '%s\n' "podpath: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -22,8 +24,15 @@ ip       iproute2         makes links, addresses and routes
 ping     iputils-ping     asks "are you there?"
 curl     curl             fetches pages from pods
 nft      nftables         the kernel'\''s packet filter and address translation
+iptables iptables         kube-proxy'\''s rules
 brctl    bridge-utils     the bridge of stock Mininet, which the benchmarks compare with
 '
+later='
+ipvsadm  ipvsadm          kube-proxy'\''s IPVS mode
+bird     bird2            a BGP speaker to talk to
+dig      bind9-dnsutils   asks name servers
+'
+[ -z "${PODPATH_ALL-}" ] || packages=$packages$later
 
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
@@ -72,36 +81,58 @@ install_packages() {
     printf '%s\n' "$missing" | while IFS='|' read -r package why; do
         [ -z "$package" ] || say "installing $package: $why"
     done
-    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y"
-    # A new machine has no package lists yet, or old ones: then they are fetched, and it is tried once more.
+    # A proxy that the environment names is named once more, since sudo forgets it.
+    apt="$as_root env DEBIAN_FRONTEND=noninteractive ${http_proxy:+http_proxy=$http_proxy}
+        ${https_proxy:+https_proxy=$https_proxy} apt-get -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300"
+    # A new machine has no package lists yet, or old ones, and one that was switched off at the wrong moment has packages
+    # half installed: then that is put right, and it is tried once more.
     # shellcheck disable=SC2086  # names, one word each
     $apt install --no-install-recommends $names >"$log" 2>&1 ||
-        { $apt update && $apt install --no-install-recommends $names; } >"$log" 2>&1 ||
+        { $as_root dpkg --configure -a && $apt update && $apt install --no-install-recommends $names; } >"$log" 2>&1 ||
         { tail -n 15 "$log" >&2; fail "apt-get could not install: $names(its last words are above)"; }
 }
 
-# What the virtual environment was made from; when this changes, it is made anew.
+# What the virtual environment is made from; when this changes, it is made anew.
 fingerprint() {
     printf '%s\n%s\n' "$top" "$1"
     "$1" -c 'import sys; print(sys.version)'
     cksum "$top/requirements.txt" "$top/pyproject.toml" "$top/vagrant/setup.sh" "$top/podpath/kernelspec.py"
 }
 
+# $venv is a link to one of the environments in the folder ${venv}s, which are named after their fingerprints. So a new
+# one is made beside the old one, which goes on working for whatever runs in it, and if it cannot be made.
 install_environment() {
     python=$(find_python) || fail "no Python from 3.11 to 3.13 with venv was found"
-    want=$(fingerprint "$python")
-    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+    new=${venv}s/$(fingerprint "$python" | cksum | tr ' ' -)
+    old=$(readlink "$venv" || :)
+    if [ "$old" = "$new" ] && [ -e "$new/.podpath-ready" ]; then
         return 0
     fi
-    say "installing JupyterLab, nbgrader, Mininet and what they need into .venv (about a minute, once)"
-    rm -f "$stamp"
-    "$python" -m venv --clear "$venv"
-    pip="$venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet"
-    { $pip --requirement "$top/requirements.txt" &&
+    mkdir -p "${venv}s" 2>/dev/null || :
+    [ -w "${venv}s" ] ||
+        fail "$venv is not up to date, and this user may not change it. In the VM: run 'vagrant provision' outside of it"
+    exec 9>"${venv}s/lock"
+    flock 9 # somebody else may be making it
+    [ -e "$new/.podpath-ready" ] || make_environment "$new"
+    [ -L "$venv" ] || rm -rf "$venv"
+    ln -s "$new" "$new.link"
+    mv -fT "$new.link" "$venv"
+    for other in "${venv}s"/*-*; do
+        [ "$other" = "$new" ] || [ "$other" = "$old" ] || rm -rf "$other"
+    done
+}
+
+make_environment() {
+    say "installing JupyterLab, nbgrader, Mininet and what they need into $venv (about a minute, once)"
+    "$python" -m venv --clear "$1"
+    pip="$1/bin/python -m pip --disable-pip-version-check --no-input install --quiet"
+    { $pip --no-compile --only-binary :all: --requirement "$top/requirements.txt" &&
         $pip --no-deps --no-build-isolation --editable "$top"; } >"$log" 2>&1 ||
         { tail -n 15 "$log" >&2; fail "pip could not install what requirements.txt names (its last words are above)"; }
-    "$venv/bin/python" -m podpath.kernelspec
-    printf '%s\n' "$want" >"$stamp"
+    # More than half of the work, and pip would do it on one processor. Some files are not meant to be compiled.
+    "$1/bin/python" -m compileall -q -j 0 "$1/lib" >/dev/null 2>&1 || :
+    (cd "$top" && "$1/bin/python" -m podpath.kernelspec)
+    : >"$1/.podpath-ready"
 }
 
 # Only for those who have a Dask cluster grade, and for the tests of that.

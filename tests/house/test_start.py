@@ -20,9 +20,9 @@ TOP = Path(__file__).parent.parent.parent
 
 
 @contextmanager
-def started(home: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def started(home: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """JupyterLab as `./lab start --no-browser` starts it, and the lines it has said until it was up."""
-    command = [sys.executable, "-m", "grader.cli", "start", "--no-browser", "--port", str(port)]
+    command = [sys.executable, "-m", "grader.cli", "start", "--no-browser", "--port", str(port), *more]
     environment = os.environ | {"HOME": str(home)}
     with subprocess.Popen(
         command, cwd=TOP, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -69,6 +69,16 @@ def test_it_proves_that_it_works_and_prints_an_address_that_answers(tmp_path: Pa
         assert status(api) == 403
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 0
+
+
+def test_a_token_from_outside_is_taken_and_another_address_listened_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_TOKEN", "5" * 48)
+    port = free_port()
+    with started(tmp_path, port, "--ip", "127.0.0.2") as (_, lines):
+        assert f"token={'5' * 48}" in "\n".join(lines)
+        assert status(f"http://127.0.0.2:{port}/api/contents?token={'5' * 48}") == 200
 
 
 def test_a_port_that_is_taken_is_passed_over(tmp_path: Path) -> None:

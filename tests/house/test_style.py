@@ -1,6 +1,7 @@
 """What the tools that read code say of ours."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parent.parent.parent
+SCRIPTS = [path for path in (TOP / "lab", *TOP.glob("vagrant/*"), *TOP.glob(".ci/*")) if path.suffix in ("", ".sh")]
 NOTEBOOKS = sorted([*TOP.glob("notebooks/*.ipynb"), *TOP.glob("exercises/*/*.ipynb")])
 
 
@@ -17,12 +19,17 @@ def test_the_code_satisfies(tool: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("script", ["lab", "vagrant/setup.sh", ".ci/run"])
-def test_a_shell_script_needs_nothing_but_posix(script: str) -> None:
-    path = TOP / script
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_shell_script_needs_nothing_but_posix(path: Path) -> None:
     assert path.read_text().startswith("#!/bin/sh\n")
     assert path.stat().st_mode & 0o111 == 0o111
     subprocess.run(["dash", "-n", path], check=True)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck here")
+def test_shellcheck_finds_nothing() -> None:
+    done = subprocess.run(["shellcheck", *SCRIPTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_there_are_notebooks() -> None:
