@@ -102,6 +102,10 @@ class Machine:
             there += [f"route add {near} dev eth0", f"route add default via {near}"]
             self._in(name, there)
         self._in("node", [*at_node, f"route add default via {_FAR}"])  # whatever it does not know
+        others = [name for name in self.names.values() if name != "node"]
+        for name, cables in [("node", others), *((name, ["eth0"]) for name in others)]:
+            with netns.inside(_where(name)):
+                netns.settle(cables)  # or their first packets might be lost
 
     @staticmethod
     def _in(name: str, lines: list[str]) -> None:
