@@ -27,9 +27,10 @@ _PROCESSES: _Calls = {"fork": (57, None), "vfork": (58, None), "clone": (56, 220
 _CLONE3 = (435, 435)  # "no such call": the C library then tries clone
 _SOCKET = (41, 198)
 _MEMORY: _Calls = {
-    "shmget": (29, 194), "shmat": (30, 196), "memfd_create": (319, 279), "memfd_secret": (447, 447),
+    "shmget": (29, 194), "shmat": (30, 196), "memfd_secret": (447, 447),
     "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
 }  # fmt: skip
+_FILES: _Calls = {"memfd_create": (319, 279)}  # in memory, and each no longer than RLIMIT_FSIZE allows
 _NAMESPACES: _Calls = {
     "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41),
     "chroot": (161, 51), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
@@ -52,14 +53,14 @@ _NEVER: _Calls = {
 def program(privileged: bool = False) -> bytes:
     """The filter for this machine: struct sock_filter after struct sock_filter. Empty where we have none for it.
 
-    If `privileged`, processes, what they do to each other, namespaces and packet sockets are allowed: they are what such a
-    lab is about.
+    If `privileged`, processes, what they do to each other, namespaces, packet sockets and files in memory are allowed: they
+    are what such a lab is about, and a process's output has to go somewhere.
     """
     try:
         which, arch = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64)}[platform.machine()]
     except KeyError:
         return b""
-    refused = [_MEMORY, _NEVER] if privileged else [_PROCESSES, _MEMORY, _NAMESPACES, _DEBUGGING, _NEVER]
+    refused = [_MEMORY, _NEVER] if privileged else [_PROCESSES, _MEMORY, _FILES, _NAMESPACES, _DEBUGGING, _NEVER]
     numbers = [call[which] for group in refused for call in group.values()]
     code = [_op(_LOAD, _ARCH), _op(_EQUAL, arch, 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NUMBER)]
     if which == 0:

@@ -201,17 +201,24 @@ def _connected(address: str, port: int) -> list[float]:
 
 @contextlib.contextmanager
 def _proxy(splice: Splice) -> Iterator[None]:
-    """A proxy in user space on the client's host, in a thread and loop of its own."""
+    """A proxy in user space on the client's host, in a thread and loop of its own. Raises what `splice` raises."""
     with netns.inside(Path("/run/netns", _CLIENT)):
         listening = socket.create_server((_NEAR, _PROXY), backlog=256)
     loop, ready = asyncio.new_event_loop(), threading.Event()
+    failed: list[Exception] = []
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with netns.inside(Path("/run/netns", _CLIENT)):
             far = socket.socket()
         far.setblocking(False)
         await loop.sock_connect(far, (_FAR, _PORT))
-        await splice((reader, writer), await asyncio.open_connection(sock=far))
+        endpoint = await asyncio.open_connection(sock=far)
+        try:
+            await splice((reader, writer), endpoint)
+        except Exception as error:  # the learner's
+            failed.append(error)
+            for one in (writer, endpoint[1]):
+                one.close()
 
     async def serve() -> None:
         async with await asyncio.start_server(accepted, sock=listening) as server:
@@ -233,6 +240,8 @@ def _proxy(splice: Splice) -> Iterator[None]:
     ready.wait(5.0)
     try:
         yield
+    except (RuntimeError, OSError) as error:
+        raise (failed[0] if failed else error) from None
     finally:
         loop.call_soon_threadsafe(serving.cancel)
         thread.join(3.0)
