@@ -19,7 +19,8 @@ from typing import Any, Protocol
 from podpath import netns
 from podpath.packets import icmp_echo
 
-AGAIN = 0.1  # seconds until an unanswered echo is sent once more
+AGAIN = 0.1  # seconds until an unanswered echo is sent once more; then twice as long each time, up to
+AT_LAST = 0.8  # or a slow network would drown in what it is asked
 # Linux keeps at most 1,024 neighbours (gc_thresh3) for all namespaces of a machine together, and a sandbox may not
 # raise that. Each pair costs up to two at each end.
 _PAIRS_AT_ONCE = 240
@@ -166,14 +167,15 @@ def _echo_group(pairs: list[Pair], deadline: float) -> list[Echo]:
             if source.name not in sockets:
                 with netns.inside(source.netns):
                     sockets[source.name] = stack.enter_context(netns.echo_socket())
-        until = time.monotonic() + deadline
+        until, again = time.monotonic() + deadline, AGAIN
         while (now := time.monotonic()) < until and (waiting := [a for a in asked.values() if a.took is None]):
             for number, one in asked.items():
                 if one.took is None:
                     _ask(sockets[one.pair[0].name], one, ident, number)
-            for sequence, when in _answers(list(sockets.values()), ident, min(now + AGAIN, until), len(waiting)):
+            for sequence, when in _answers(list(sockets.values()), ident, min(now + again, until), len(waiting)):
                 if (answered := asked.get(sequence)) and answered.took is None:
                     answered.took = time.monotonic() - when
+            again = min(2 * again, AT_LAST)
     return [Echo(a.pair[0].name, a.pair[1].name, a.took, a.sent) for a in asked.values()]
 
 
