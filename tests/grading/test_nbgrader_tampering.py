@@ -1,6 +1,5 @@
 """Submissions that were tampered with, by accident or on purpose: whatever is in the file, the student's code counts."""
 
-import copy
 import json
 import subprocess
 import sys
@@ -14,127 +13,11 @@ import pytest
 
 from grader import grade
 from grader.preprocessor import learners_cells, rebuilt
+from tests.grading import tampering
 from tests.grading.courses import ALL, LAB, NONE, Course, cell, code, nbgraders_own_warnings
+from tests.grading.tampering import Notebook, Tamper
 
 pytestmark = nbgraders_own_warnings
-Notebook = dict[str, Any]
-HARD_CODED = "2.0"
-
-
-# -- accidents, and what tools do to notebooks: no points are lost
-
-
-def _delete_tests(notebook: Notebook) -> None:
-    notebook["cells"] = [one for one in notebook["cells"] if "check(" not in "".join(one["source"])]
-
-
-def _strip_metadata(notebook: Notebook) -> None:
-    answer = cell(notebook, "bridge")
-    notebook["metadata"] = {}
-    for one in notebook["cells"]:
-        if one is not answer:
-            one["metadata"] = {}
-
-
-def _split_the_solution(notebook: Notebook) -> None:
-    """As Jupyter splits a cell: both halves keep its metadata. The upper one is a base class here."""
-    first = cell(notebook, "bridge")
-    place = notebook["cells"].index(first)
-    second = copy.deepcopy(first)
-    first["source"] = "".join(first["source"]).replace("class LearningBridge", "class Base")
-    second["source"] = "class LearningBridge(Base):\n    pass"
-    notebook["cells"].insert(place + 1, second)
-
-
-def _move_the_solution(notebook: Notebook) -> None:
-    """All of it is in cells of one's own, at the end, where the second needs the first."""
-    source = "".join(cell(notebook, "bridge")["source"])
-    notebook["cells"].remove(cell(notebook, "bridge"))
-    notebook["cells"] += [code("ROOM = 4096"), code(source.replace("4096", "ROOM"))]
-
-
-def _keep_the_starter_in_it(notebook: Notebook) -> None:
-    """The class as released has been deleted; what replaces it stands above."""
-    one = cell(notebook, "bridge")
-    notebook["cells"].insert(0, code(one["source"]))
-    notebook["cells"].remove(one)
-
-
-def _turn_into_text(notebook: Notebook) -> None:
-    one = cell(notebook, "bridge")
-    one["cell_type"] = "markdown"
-    del one["outputs"], one["execution_count"]
-
-
-def _lines(notebook: Notebook) -> None:
-    for one in notebook["cells"]:
-        one["source"] = "".join(one["source"]).splitlines(keepends=True)
-
-
-def _print_a_lot(notebook: Notebook) -> None:
-    notebook["cells"].insert(0, code("import sys\nfor _ in range(100):\n    print('x' * 100_000, file=sys.stderr)"))
-
-
-# -- on purpose: none are won, and none are lost
-
-
-def _tag(notebook: Notebook) -> None:
-    for one in notebook["cells"]:
-        one["metadata"]["tags"] = ["skip-execution", "raises-exception", "remove_cell", "<script>"]
-
-
-def _lie_about_the_tests(notebook: Notebook) -> None:
-    for slug in ALL:
-        marked = cell(notebook, slug)["metadata"]["nbgrader"]
-        marked.update(solution=True, grade=False, locked=False, points=1e9, checksum=7, task="yes", x=[{}])
-
-
-def _nonsense_for_metadata(notebook: Notebook) -> None:
-    answer = cell(notebook, "bridge")
-    nonsense = [{"grade_id": ["moved"]}, {"grade_id": {"moved": 1}}, {"grade_id": 5, "grade": True}, [], "x", None, 7]
-    for number, one in enumerate(one for one in notebook["cells"] if one is not answer):
-        one["metadata"] = {"nbgrader": nonsense[number % 7]} if number % 9 else nonsense[number % 7]
-
-
-def _edit_the_tests(notebook: Notebook) -> None:
-    for slug in ALL:
-        cell(notebook, slug)["source"] = HARD_CODED
-
-
-def _forge_outputs(notebook: Notebook) -> None:
-    data = {"text/plain": HARD_CODED, "text/html": "<script>f0rged</script>"}
-    forged = {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": data}
-    for slug in ALL:
-        cell(notebook, slug)["outputs"] = [forged] * 50
-
-
-def _duplicate_everything(notebook: Notebook) -> None:
-    notebook["cells"] = [one for one in notebook["cells"] for _ in range(2)]
-
-
-def _nonsense_for_cells(notebook: Notebook) -> None:
-    notebook["cells"][3:3] = [
-        None,
-        5,
-        "x",
-        [],
-        {},
-        {"cell_type": "code"},
-        {"cell_type": ["code"], "source": {"a": 1}},
-    ]
-    notebook["cells"] += [{"cell_type": "raw", "source": [["deep"], 3, "<script>"], "attachments": {"a": 7}}]
-    notebook.update(nbformat="four", nbformat_minor=None, metadata=["kernelspec"], extra=1)
-
-
-def _half_characters(notebook: Notebook) -> None:
-    notebook["cells"].append(code("note = '\ud800'"))
-
-
-TRICKS = [
-    _tag, _lie_about_the_tests, _edit_the_tests, _forge_outputs, _half_characters, _nonsense_for_cells,
-    _duplicate_everything,
-]  # fmt: skip
-Tamper = Callable[[Notebook], None]
 
 
 def _name(tamper: Tamper) -> str:
@@ -151,7 +34,11 @@ def _program(new: Any) -> list[str]:
     return [one.source for one in learners_cells(new, LAB)]
 
 
-@pytest.mark.parametrize("accident", [_delete_tests, _strip_metadata, _turn_into_text, _lines], ids=_name)
+@pytest.mark.parametrize(
+    "accident",
+    [tampering.delete_tests, tampering.strip_metadata, tampering.turn_into_text, tampering.lines],
+    ids=_name,
+)
 def test_the_students_program_is_found_after(
     accident: Tamper, course: Course, solved: Callable[[], Notebook]
 ) -> None:
@@ -164,7 +51,14 @@ def test_the_students_program_is_found_after(
 
 
 @pytest.mark.parametrize(
-    "accident", [_split_the_solution, _move_the_solution, _keep_the_starter_in_it, _print_a_lot], ids=_name
+    "accident",
+    [
+        tampering.split_the_solution,
+        tampering.move_the_solution,
+        tampering.keep_the_starter_in_it,
+        tampering.print_a_lot,
+    ],
+    ids=_name,
 )
 def test_no_points_are_lost_by(accident: Tamper, course: Course, solved: Callable[[], Notebook]) -> None:
     notebook = solved()
@@ -174,7 +68,7 @@ def test_no_points_are_lost_by(accident: Tamper, course: Course, solved: Callabl
     assert graded.scores == ALL
 
 
-@pytest.mark.parametrize("trick", [*TRICKS, _nonsense_for_metadata], ids=_name)
+@pytest.mark.parametrize("trick", [*tampering.TRICKS, tampering.nonsense_for_metadata], ids=_name)
 def test_no_trick_changes_what_is_ours(trick: Tamper, course: Course) -> None:
     answer = "class LearningBridge: pass"
     notebook = course.answered(answer)
@@ -203,7 +97,7 @@ def test_what_the_teacher_changed_in_locked_cells_is_not_the_students_program(co
 
 def test_all_tricks_together_win_nothing_and_lose_nothing(course: Course, solved: Callable[[], Notebook]) -> None:
     honest, empty = solved(), course.released
-    for trick in TRICKS:
+    for trick in tampering.TRICKS:
         trick(honest)
         trick(empty)
     graded = course.grade("tricks-solved", honest)
@@ -306,7 +200,7 @@ def test_an_attack_gets_no_points_and_says_what_came_of_it(program: str, says: s
 def test_points_written_into_test_cells_are_not_given(course: Course) -> None:
     notebook = course.released
     for slug in ALL:
-        cell(notebook, slug).update(source=HARD_CODED, metadata={})
+        cell(notebook, slug).update(source=tampering.HARD_CODED, metadata={})
     graded = course.grade("hard-coded", notebook)
     assert graded.success, graded.log
     assert graded.scores == NONE
