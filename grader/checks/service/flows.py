@@ -138,17 +138,17 @@ def refuses(t: ServiceTrial) -> None:
         place.ask(place.pods[0], one)
     place.ask(place.pods[0], empty[0], before=True)
     facts = iter(place.play(services))
-    if place.told["before"][0] != {"failed": "nothing"}:
-        raise RuntimeError("without rules a Service's address answers: this sandbox is not what it should be")
+    if place.told["before"][0] != {"failed": "left alone"}:
+        raise RuntimeError("without rules a Service's address is somebody's: this sandbox is not what it should be")
     for words, who in askers.items():
         for one in empty:
             _is_refused(t, words, who, one, next(facts))
         for one in beside:
             came(t, place, words, one, next(facts))
-    for one in away:
-        if next(facts) != {"failed": "nothing"}:
+    for one, fact in zip(away, facts, strict=True):
+        if fact.get("failed") not in ("left alone", "nothing"):
             raise Failed(
-                f"{one.protocol} port {one.port} of {one.address} is no Service's, and was refused: rules are for Services."
+                f"{one.protocol} port {one.port} of {one.address} is no Service's, and {outcome(fact)}: rules are for Services."
             )
 
 
@@ -160,8 +160,9 @@ def _is_refused(t: ServiceTrial, words: str, who: object, service: Service, fact
         return
     t.transcript.wrong(f"{event}: {outcome(fact)}")
     hint = ""
-    if fact == {"failed": "nothing"}:
-        hint = " Nobody tells the client, so it waits: no rule REJECTs this, or it DROPs."
+    if fact.get("failed") in ("left alone", "nothing"):
+        why = "no rule REJECTs this" if fact["failed"] == "left alone" else "this is DROPped, not REJECTed"
+        hint = f" Nobody tells the client, so it waits: {why}."
         if words == "the node itself":
             hint = " What the node itself sends passes OUTPUT, not FORWARD."
     raise Failed(

@@ -5,7 +5,10 @@ Run as a program: it reads an order from stdin as JSON, and writes on stdout wha
     text        the rules, already vetted
     node, gateway, outside, pods    addresses: the node's own, the node's towards its pods, a host's outside, the pods'
     servers     [protocol, address, port] of all who listen
-    asks        [who, protocol, address, port]: connections to try, one by one; `who` is "node", "outside" or a pod's address
+    before      [who, protocol, address, port]: connections to try before there are rules; `who` is "node", "outside" or a
+                pod's address
+    asks        the same, with the rules
+    variants    whether each kind of iptables is to load the rules, twice
 
 Each pod hangs on a cable of its own and has routes only (no bridge), so that every packet crosses the node's rules.
 """
@@ -28,7 +31,8 @@ SECONDS = 10.0  # what a program may take
 _WAIT = 1.0  # seconds until what has not come is taken for lost
 _KIND = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 _EMPTY = "*nat\nCOMMIT\n*filter\nCOMMIT\n"
-_FAR = "198.51.100.1"  # where the node sends what it does not know; nobody there forwards anything
+_FAR = "198.51.100.1"  # where the node sends what it does not know; whatever arrives there is taken, and says so
+_ANY = "0.0.0.0"
 _QUESTION, _ANSWER = b"who are you?", b"it is me"
 
 Fact = dict[str, Any]
@@ -76,9 +80,17 @@ class Machine:
         for protocol, address, port in order["servers"]:
             opened = self._socket(address, protocol)
             opened.bind((address, port))
-            if protocol == "TCP":
-                opened.listen(64)
-            self.listening[opened] = (protocol, address, port)
+            self._listen(opened, (protocol, address, port))
+        for protocol, port in {(protocol, port) for _, protocol, _, port in (*order["before"], *order["asks"])}:
+            opened = self._socket(_FAR, protocol)
+            opened.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)  # it answers as whoever was asked
+            opened.bind((_ANY, port))
+            self._listen(opened, (protocol, "far", port))
+
+    def _listen(self, opened: socket.socket, about: tuple[str, str, int]) -> None:
+        if about[0] == "TCP":
+            opened.listen(64)
+        self.listening[opened] = about
 
     def _wire(self) -> None:
         order, gateway = self.order, self.order["gateway"]
@@ -102,6 +114,7 @@ class Machine:
             there += [f"route add {near} dev eth0", f"route add default via {near}"]
             self._in(name, there)
         self._in("node", [*at_node, f"route add default via {_FAR}"])  # whatever it does not know
+        self._in("far", ["rule add iif eth0 table 100", f"route add local {_ANY}/0 dev lo table 100"])
         others = [name for name in self.names.values() if name != "node"]
         for name, cables in [("node", others), *((name, ["eth0"]) for name in others)]:
             with netns.inside(_where(name)):
@@ -126,7 +139,10 @@ class Machine:
             return {"code": code, "said": said, "saved": _save("iptables")}
 
     def ask(self, who: str, protocol: str, address: str, port: int) -> Fact:
-        """A new connection: who answered and as whom it saw the asker; or in which way it failed."""
+        """A new connection: who answered and as whom it saw the asker; or in which way it failed.
+
+        "left alone" is what nobody translated or refused: the node sent it on, to where it sends all that it does not know.
+        """
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self._socket(who, protocol))
             client.bind((self.order.get(who, who), 0))
@@ -156,7 +172,10 @@ class Machine:
             accepted.send(_ANSWER)
         else:
             _, seen = server.recvfrom(100)
-            server.sendto(_ANSWER, seen)
+            if address != "far":  # whose answer would not come from the address that was asked
+                server.sendto(_ANSWER, seen)
+        if address == "far":
+            return {"failed": "left alone"}
         self._until(client, [])
         if client.recv(100) != _ANSWER:
             return {"failed": "another answer"}

@@ -171,9 +171,12 @@ def came(t: ServiceTrial, place: Place, words: str, service: Service, fact: dict
 
 def outcome(fact: dict[str, Any]) -> str:
     failed = str(fact.get("failed", ""))
-    return {"nothing": "nothing comes back", "refused": "it is refused"}.get(
-        failed, failed or f"{fact['endpoint']} answers"
-    )
+    words = {
+        "nothing": "nothing comes back",
+        "refused": "it is refused",
+        "left alone": "no rule took it, and the node sent it away by its default route",
+    }
+    return words.get(failed, failed or f"{fact['endpoint']} answers")
 
 
 def all_came(t: ServiceTrial, place: Place, words: str, service: Service, facts: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Drops where it should refuse.
 
 caught-by: rules-refuse
-says: it DROPs
+says: DROPped, not REJECTed
 cites: MSV-08
 """
 

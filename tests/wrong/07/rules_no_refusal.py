@@ -1,7 +1,7 @@
 """Says nothing of Services without endpoints.
 
 caught-by: rules-refuse
-says: nothing comes back
+says: no rule REJECTs this
 cites: SVC-23
 """
 

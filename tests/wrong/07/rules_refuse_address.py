@@ -1,7 +1,7 @@
 """Refuses all that goes to the address of a Service without endpoints.
 
 caught-by: rules-refuse
-says: is no Service's, and was refused
+says: is no Service's, and it is refused
 cites: SVC-33
 """
 

@@ -1,7 +1,7 @@
 """Refuses other protocols at the port, too.
 
 caught-by: rules-refuse
-says: is no Service's, and was refused
+says: is no Service's, and it is refused
 cites: SVC-33
 """
 

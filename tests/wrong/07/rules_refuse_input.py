@@ -1,7 +1,7 @@
 """Refuses in INPUT, where nothing for a Service comes by.
 
 caught-by: rules-refuse
-says: nothing comes back
+says: no rule took it
 cites: SVC-23
 """
 
