@@ -22,7 +22,7 @@ _TRIES = {  # what is tried in the sandbox: commands that succeed where the feat
     "geneve": ["ip", "link", "add", "t4", "type", "geneve", "id", "1", "remote", "192.0.2.1"],
     "wireguard": ["ip", "link", "add", "t5", "type", "wireguard"],
     "netem": ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
-    "ip_vs": ["ipvsadm", "-A", "-t", "192.0.2.1:80"],
+    "ip_vs": [sys.executable, "-m", "podpath.ipvs"],
 }
 
 _MODULES = {"nat": "nf_tables", "netem": "sch_netem"}  # where the module is called otherwise
@@ -57,7 +57,6 @@ _PROGRAMS = (  # program, package, purpose, labs
     ("curl", "curl", "fetches pages from pods", ("*",)),
     ("brctl", "bridge-utils", "stock Mininet's bridge, for ./lab bench only", ()),
     ("iptables", "iptables", "kube-proxy's rules", ("07", "09", "10")),
-    ("ipvsadm", "ipvsadm", "kube-proxy's IPVS mode", ("07",)),
     ("bird", "bird2", "a BGP speaker to talk to", ("05",)),
     ("dig", "bind9-dnsutils", "asks name servers", ("08",)),
 )
@@ -89,8 +88,6 @@ def examine() -> list[Finding]:
     for name, purpose, labs in _FEATURES:
         module = _MODULES.get(name, name)
         remedy = f"sudo modprobe {module}; if there is no such module, this kernel was built without it"
-        if name == "ip_vs" and shutil.which("ipvsadm") is None:
-            remedy = "install ipvsadm first: it is what tries"
         found.append(Finding(name, purpose, labs, bool(works.get(name)), remedy))
     return found
 

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from podpath import kubeproxy, netns, packets
+from podpath import ipvs, kubeproxy, netns, packets
 from podpath.configuration import Endpoint, Node, Service
 
 SIZES = (10, 100, 1000, 5000)
@@ -106,11 +106,7 @@ def of_lookup(make: Callable[..., Any], sizes: Sequence[int] = SIZES) -> Curve:
 
 def missing() -> list[str]:
     """What of this would be worth measuring, and cannot be on this kernel, in words."""
-    if not Path("/proc/net/ip_vs").exists():
-        return ["IPVS: this kernel has none (module ip_vs)"]
-    return (
-        [] if shutil.which("ipvsadm") else ["IPVS: the kernel has it, but there is no ipvsadm to tell it of Services"]
-    )
+    return [] if ipvs.exists() else ["IPVS: this kernel has none (module ip_vs)"]
 
 
 def of_ipvs(sizes: Sequence[int] = SIZES) -> Curve:
@@ -118,14 +114,12 @@ def of_ipvs(sizes: Sequence[int] = SIZES) -> Curve:
     found = Curve()
     for size in sizes:
         with _two_hosts() as connect:
-            lines = [
-                f"-A -t {one.address}:80 -s rr\n-a -t {one.address}:80 -r {_FAR}:{_PORT} -m\n"
-                for one in services(size)
-            ]
             addresses = "".join(f"addr add {one.address}/32 dev lo\n" for one in services(size))
-            said = _fed(["ip", "-batch", "-"], addresses) or _fed(["ipvsadm", "-R"], "".join(lines))
+            said = _fed(["ip", "-batch", "-"], addresses)
             if said:
-                raise RuntimeError(f"the kernel does not take {size} Services for IPVS: {said}")
+                raise RuntimeError(f"the kernel does not take the addresses of {size} Services: {said}")
+            with netns.inside(Path("/run/netns", _CLIENT)):
+                ipvs.add(services(size))
             found[size] = connect(str(_FIRST + (size - 1)), 80)
     return found
 

@@ -28,7 +28,6 @@ iptables iptables         kube-proxy'\''s rules
 brctl    bridge-utils     the bridge of stock Mininet, which the benchmarks compare with
 '
 later='
-ipvsadm  ipvsadm          kube-proxy'\''s IPVS mode
 bird     bird2            a BGP speaker to talk to
 dig      bind9-dnsutils   asks name servers
 '
