@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from grader.check import Failed, Step
 from grader.checks.bridge.trial import EXPERIMENTAL, BridgeTrial
-from grader.live import raise_failures, where_it_died
+from grader.live import all_ping, raise_failures
 from podpath.cluster import Cluster
 from podpath.live import Attachment, attach
 from podpath.packets import BROADCAST, ethernet, mac, mac_text
@@ -36,19 +36,7 @@ def pods_ping(t: BridgeTrial) -> None:
         t.transcript.say("without a bridge no pod reaches another")
         with _attached(t, cluster) as attachment:
             hosts = [*cluster.pods, cluster.nodes[0]]
-            reached = cluster.reachability(hosts, deadline=0.3)
-            if reached.missing and not attachment.failures:
-                reached = cluster.reachability(hosts, deadline=DEADLINE)
-            raise_failures(t.transcript, attachment)
-            if reached.missing:
-                t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
-                t.transcript.note(str(reached))
-                source, destination = reached.missing[0]
-                died = where_it_died(t.transcript, cluster, cluster[source], cluster[destination])
-                raise Failed(
-                    f"{source} pings {destination} through your bridge and gets no answer within {DEADLINE:g} s.{died}"
-                )
-        t.transcript.say(f"all {len(reached.echoes)} pairs of pods and node ping each other through the bridge")
+            all_ping(t.transcript, cluster, [attachment], DEADLINE, " through your bridge", hosts)
 
 
 @STEP.check(

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 from grader.check import Failed, Step
 from grader.checks.router.trial import RouterTrial
-from grader.live import raise_failures, where_it_died
+from grader.live import all_ping, raise_failures
 from podpath.cluster import Cluster
 from podpath.configuration import Route
 from podpath.host import Host
@@ -38,19 +38,7 @@ def pods_ping(t: RouterTrial) -> None:
             raise RuntimeError("pods reach each other without routers: this sandbox is not what it should be")
         t.transcript.say("without a router on two of the nodes no pod reaches another")
         with _attached(t, cluster) as attachments:
-            until = time.monotonic() + DEADLINE
-            reached = cluster.reachability(deadline=0.3)
-            while reached.missing and time.monotonic() < until and not _failures(attachments):
-                reached = cluster.reachability(deadline=0.3)
-            raise_failures(t.transcript, *attachments)
-            if reached.missing:
-                t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
-                source, destination = reached.missing[0]
-                died = where_it_died(t.transcript, cluster, cluster[source], cluster[destination])
-                raise Failed(
-                    f"{source} pings {destination} through your routers and gets no answer within {DEADLINE:g} s.{died}"
-                )
-            t.transcript.say(f"all {len(reached.echoes)} pairs of pods ping each other")
+            all_ping(t.transcript, cluster, attachments, DEADLINE, " through your routers")
 
 
 @STEP.check(
@@ -122,7 +110,3 @@ def _attached(t: RouterTrial, cluster: Cluster) -> Iterator[list[Attachment]]:
 
 def _words(routes: Sequence[Route]) -> str:
     return f"routes to {', '.join(f'{route.prefix} via {route.via}' for route in routes)}"
-
-
-def _failures(attachments: Sequence[Attachment]) -> bool:
-    return any(one.failures for one in attachments)

@@ -1,14 +1,13 @@
 """Step 6 of the overlay: pods talk through the learner's VTEP on one node and the kernel's on the other."""
 
 import contextlib
-import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from grader.check import Failed, Handle, Step
 from grader.checks.vxlan.outer import HEADERS, Tunnel, fault, told
 from grader.checks.vxlan.trial import OVERLAY, UNDERLAY, VxlanTrial, tcp
-from grader.live import raise_failures, where_it_died
+from grader.live import all_ping, raise_failures
 from podpath.cluster import Cluster, ClusterError
 from podpath.host import Host
 from podpath.live import Attachment, attach
@@ -45,25 +44,11 @@ def with_the_kernel(t: VxlanTrial) -> None:
         t.transcript.say("without a VTEP no pod reaches the other node")
         own, other = cluster.nodes if players[0] == "learner" else cluster.nodes[::-1]
         with _attached(t, cluster, own, other) as attachment:
-            _all_ping(t, cluster, attachment)
+            all_ping(t.transcript, cluster, [attachment], DEADLINE)
             near, far = t.random.choice(pairs)
             for source, destination in ((near, far), (far, near)):
                 _large(t, cluster, attachment, source, destination)
                 _page(t, cluster, attachment, source, destination)
-
-
-def _all_ping(t: VxlanTrial, cluster: Cluster, attachment: Attachment) -> None:
-    until = time.monotonic() + DEADLINE
-    reached = cluster.reachability(deadline=0.3)
-    while reached.missing and not attachment.failures and time.monotonic() < until:
-        reached = cluster.reachability(deadline=0.3)
-    raise_failures(t.transcript, attachment)
-    if reached.missing:
-        t.transcript.wrong(f"{len(reached.missing)} of {len(reached.echoes)} pairs get no answer to ping")
-        source, destination = reached.missing[0]
-        died = where_it_died(t.transcript, cluster, cluster[source], cluster[destination])
-        raise Failed(f"{source} pings {destination} and gets no answer within {DEADLINE:g} s.{died}")
-    t.transcript.say(f"all {len(reached.echoes)} pairs of pods ping each other")
 
 
 def _large(t: VxlanTrial, cluster: Cluster, attachment: Attachment, source: Host, destination: Host) -> None:
