@@ -12,7 +12,6 @@ from podpath.draw.style import PALETTE, SERIES, SIZES, WIDTH, scales, si
 
 Curves = Mapping[str, Mapping[float, Sequence[float]]]
 _MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚"}  # on the curve, and before its name
-_LEGIBLE = {"orange": "brown", "sky": "ink", "purple": "ink"}  # what is too light for letters
 _DASHES: tuple[tuple[float, Sequence[float]] | Literal["-"], ...] = (
     "-",
     (0, (5, 2)),
@@ -21,6 +20,7 @@ _DASHES: tuple[tuple[float, Sequence[float]] | Literal["-"], ...] = (
 )
 _WIDE = 30  # from the smallest to the largest: from here on a scale is logarithmic
 _VERY_WIDE = 5000  # up to here there is room for 1, 2, 5, 10, ...; then for the powers of ten
+_End = tuple[float, float, str, str, str]  # where a curve ends, its name, mark and colour
 _APART = 0.065  # of the height: how far two labels must stand from each other
 
 
@@ -32,7 +32,7 @@ def growth(curves: Curves, x: str = "", y: str = "", unit: str = "s", ax: Axes |
     ax = scales(ax, WIDTH * 0.8, 3.6)
     sizes = [size for curve in curves.values() for size in curve]
     measured = [value for curve in curves.values() for found in curve.values() for value in found]
-    ends: list[tuple[float, float, str, str]] = []
+    ends: list[_End] = []
     for number, (name, curve) in enumerate(curves.items()):
         colour, mark = SERIES[number % len(SERIES)], list(_MARKS)[number % len(_MARKS)]
         points = [(size, value) for size in sorted(curve) for value in curve[size]]
@@ -44,7 +44,7 @@ def growth(curves: Curves, x: str = "", y: str = "", unit: str = "s", ax: Axes |
         middles = [(size, median(curve[size])) for size in sorted(curve) if curve[size]]
         (joined,) = ax.plot(*zip(*middles, strict=True), color=PALETTE[colour], lw=1.6, zorder=3)
         joined.set_linestyle(_DASHES[number % len(_DASHES)])
-        ends.append((*middles[-1], f"{_MARKS[mark]} {name}", colour))
+        ends.append((*middles[-1], name, _MARKS[mark], colour))
     _scale(ax, "x", sizes)
     _scale(ax, "y", measured)
     if not _logarithmic(measured):
@@ -72,17 +72,21 @@ def _scale(ax: Axes, which: str, values: Sequence[float]) -> None:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
 
 
-def _label(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """The names at the ends of the curves, spread so that none stands on another."""
+def _label(ax: Axes, ends: Sequence[_End]) -> None:
+    """The names at the ends of the curves, spread so that none stands on another.
+
+    Each has its curve's mark before it. That alone has the curve's colour, which may be too light for letters.
+    """
     if not ends:
         ax.text(0.5, 0.5, "nothing was measured", transform=ax.transAxes, ha="center", fontsize=SIZES["text"])
         return
     to_axes = ax.transData + ax.transAxes.inverted()
-    placed = sorted((float(to_axes.transform((size, value))[1]), name, colour) for size, value, name, colour in ends)
-    heights = [height for height, _, _ in placed]
+    placed = sorted((float(to_axes.transform(end[:2])[1]), end[2:]) for end in ends)
+    heights = [height for height, _ in placed]
     for lower, upper in pairwise(range(len(heights))):
         heights[upper] = max(heights[upper], heights[lower] + _APART)
     over = max(0.0, heights[-1] - 1.0)
-    for height, (_, name, colour) in zip(heights, placed, strict=True):
-        written = ax.text(1.02, height - over, name, transform=ax.transAxes, fontsize=SIZES["small"], va="center")
-        written.set(color=PALETTE[_LEGIBLE.get(colour, colour)], weight="bold")
+    for height, (_, (name, mark, colour)) in zip(heights, placed, strict=True):
+        for place, text, shown in ((1.02, mark, colour), (1.05, name, "ink")):
+            written = ax.text(place, height - over, text, transform=ax.transAxes, va="center")
+            written.set(color=PALETTE[shown], weight="bold", fontsize=SIZES["small"])
