@@ -196,7 +196,8 @@ def _labs(finding: doctor.Finding, there: set[str]) -> str:
 
 def _test(arguments: argparse.Namespace) -> int:
     os.chdir(TOP)
-    _execute([sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", *arguments.rest])
+    workers = "3"  # on two processors: many tests wait for a deadline
+    _execute([sys.executable, "-m", "pytest", "-n", workers, "--dist", "worksteal", *arguments.rest])
 
 
 def _bench(arguments: argparse.Namespace) -> int:

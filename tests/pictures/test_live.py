@@ -5,6 +5,7 @@ import random
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import accumulate
 from math import comb
 
 import matplotlib as mpl
@@ -213,13 +214,13 @@ def test_bounds_are_those_of_adding_up_all_chances_exactly() -> None:
         *((chance.randrange(1, 200), chance.random()) for _ in range(40)),
     ]
     for draws, share in cases:
-        exact = Fraction(share)
-        odds = [comb(draws, n) * exact**n * (1 - exact) ** (draws - n) for n in range(draws + 1)]
-        tail = Fraction(1, 2000)
-        low = next(n for n in range(draws + 1) if sum(odds[: n + 1]) > tail)
-        high = next(n for n in range(draws, -1, -1) if sum(odds[n:]) > tail)
+        part, whole = share.as_integer_ratio()
+        odds = [comb(draws, n) * part**n * (whole - part) ** (draws - n) for n in range(draws + 1)]
+        tail = Fraction(whole**draws, 2000)
+        low = next(n for n, chances in enumerate(accumulate(odds)) if chances > tail)
+        high = draws - next(n for n, chances in enumerate(accumulate(reversed(odds))) if chances > tail)
         assert bounds(draws, share) == (low, high), (draws, share)
-        assert sum(odds[low : high + 1]) >= 1 - 2 * tail
+        assert sum(odds[low : high + 1]) >= whole**draws - 2 * tail
 
 
 def test_a_share_is_a_probability() -> None:
