@@ -15,8 +15,8 @@ from pathlib import Path
 
 import nbformat
 
+from grader import checks
 from grader.cache import write_whole
-from grader.checks import LABS
 from grader.nbgrader_config import extend_path
 from grader.solution import exercise
 
@@ -103,7 +103,7 @@ def lay_out(directory: Path) -> Laid:
 
 def _files(directory: Path) -> Iterator[tuple[Path, bytes]]:
     """What we put into a course, with what is in it."""
-    for lab in LABS:
+    for lab in checks.labs():
         for file in sorted(exercise(lab).parent.iterdir()):
             if file.is_file():
                 yield directory / "source" / lab.full_name / file.name, file.read_bytes()

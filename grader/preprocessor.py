@@ -261,7 +261,7 @@ def lab_of(assignment: str, notebook: str) -> Lab:
             return checks.find(name)
     raise ForTheTeacher(
         f"{assignment}/{notebook}.ipynb is no lab of podpath; there are "
-        f"{', '.join(f'{lab.full_name}/{lab.name}.ipynb' for lab in checks.LABS)}. Other notebooks need a course "
+        f"{', '.join(f'{lab.full_name}/{lab.name}.ipynb' for lab in checks.labs())}. Other notebooks need a course "
         "directory of their own, where nbgrader runs them itself"
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 
-from grader.checks import LABS
+from grader import checks
 from grader.solution import exercise
 
 
@@ -34,7 +34,7 @@ def released(source: Path) -> Any:
 def copy_exercises(work: Path) -> list[Path]:
     """Put a copy of each exercise into the folder `work`; the new ones. One that is there is never touched."""
     made = []
-    for lab in LABS:
+    for lab in checks.labs():
         target = work / lab.full_name / f"{lab.name}.ipynb"
         if target.exists():
             continue

@@ -14,7 +14,6 @@ from pathlib import Path
 from grader.check import Lab
 
 _TOP = Path(__file__).parent.parent
-_LABS = "grader.checks"  # it names all labs, only one of which is at work
 _ROOTS = ("grader.grade", "grader.jail_child")
 
 
@@ -49,7 +48,7 @@ def _imported(file: Path) -> Iterator[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.startswith("grader.") and not name.startswith(_LABS) and (found := _file(name)):
+            if name.startswith("grader.") and (found := _file(name)):
                 yield found
 
 

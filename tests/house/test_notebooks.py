@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from grader import solution
-from grader.checks import LABS
+from grader.checks import labs
 from grader.release import released
 
 from .test_style import TOP
@@ -34,7 +34,7 @@ def test_a_walkthrough_runs_top_to_bottom(path: Path) -> None:
     assert said_on_stderr(executed(nbformat.read(path, as_version=4))) == []
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.full_name)
+@pytest.mark.parametrize("lab", labs(), ids=lambda lab: lab.full_name)
 def test_the_reference_earns_every_point_in_the_notebook(lab: Any) -> None:
     done = executed(nbformat.read(solution.exercise(lab), as_version=4))
     earned = {
@@ -46,7 +46,7 @@ def test_the_reference_earns_every_point_in_the_notebook(lab: Any) -> None:
     assert earned == {check.slug: str(float(check.points)) for check in lab.checks}
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.full_name)
+@pytest.mark.parametrize("lab", labs(), ids=lambda lab: lab.full_name)
 def test_an_exercise_that_nobody_has_touched_runs_and_earns_nothing(lab: Any) -> None:
     """Its own cells meet `raise NotImplementedError()`; none of them may fail for it, or a learner is stuck."""
     done = executed(released(solution.exercise(lab)))
