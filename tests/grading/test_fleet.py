@@ -152,7 +152,11 @@ def dask() -> Iterator[Any]:
     with (
         pytest.importorskip("dask").config.set(config),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # any port: another test process may have a cluster as well
+            silence_logs=50,
         ) as cluster,
     ):
         yield cluster
