@@ -8,19 +8,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from packaging.version import Version
+
 
 @contextlib.contextmanager
 def _no_distutils() -> Iterator[None]:
-    """Mininet imports a class from distutils, to compare versions of Open vSwitch with, which we do not have.
+    """Give Mininet another class for versions than the one that it imports from distutils.
 
     Python has no distutils any more, and what setuptools has in its place takes as long to import as all the rest.
+    Mininet compares versions of Open vSwitch with it; `packaging` orders them as well.
     """
     name = "distutils.version"
     if name in sys.modules:
         yield
         return
     sys.modules[name] = ModuleType(name)
-    sys.modules[name].StrictVersion = str  # type: ignore[attr-defined]
+    vars(sys.modules[name])["StrictVersion"] = Version
     try:
         yield
     finally:
