@@ -39,6 +39,9 @@ NODE_NETWORK = IPv4Network("172.16.0.0/24")
 PROVIDER = IPv4Interface("172.16.0.254/24")  # the fabric's own address: the way to the internet
 INTERNET_GATEWAY = IPv4Interface("203.0.113.1/24")
 INTERNET = IPv4Interface("203.0.113.10/24")
+# A bridge that snoops on multicast joins a group of its own (RFC 4286, 224.0.0.106) and reports it to everybody, up to
+# a second after it came up: a packet that nobody sent, in whatever capture is running then.
+QUIET = "mcast_snooping 0"
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def _fabric(made: Plan, prefix: str) -> HostPlan:
         )
     )
     fabric.ip += [
-        f"link add fabric0 address {cni_mac(PROVIDER.ip)} type bridge",
+        f"link add fabric0 address {cni_mac(PROVIDER.ip)} type bridge {QUIET}",
         f"addr add {PROVIDER} dev fabric0",
         "link set fabric0 up",
         f"addr add {INTERNET_GATEWAY} dev eth0",
@@ -242,7 +245,7 @@ def _owned(node: HostPlan, address: IPv4Interface, interface: str) -> list[str]:
 
 def _bridge(made: Plan, node: HostPlan, gateway: IPv4Interface) -> None:
     if made.players["bridge"] == "kernel":
-        node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge")
+        node.ip.append(f"link add {BRIDGE} address {cni_mac(gateway.ip)} type bridge {QUIET}")
         node.ip += [f"link set {port} master {BRIDGE}" for port in node.ports]
         node.bridge = BRIDGE
     else:

@@ -174,6 +174,15 @@ def test_hosts_speak_ipv4_only() -> None:
         assert all("inet6" not in in_host(name, "ip", "addr") for name in cluster.hosts)
 
 
+def test_nobody_joins_a_group_and_tells_the_others() -> None:
+    with Cluster(2, 2) as cluster:
+        for host in cluster.hosts.values():
+            groups = {
+                line.split()[0] for line in host.cmd("cat /proc/net/igmp").splitlines()[1:] if line.startswith("\t")
+            }
+            assert groups == {"010000E0"}, host.name  # 224.0.0.1, all hosts, which is never reported (RFC 3376, 5)
+
+
 # -- pages
 
 
