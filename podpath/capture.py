@@ -26,7 +26,8 @@ _HEADER = struct.Struct(
     "IIIHHIIHH4xHHiHB"
 )  # struct tpacket2_hdr (32 bytes), then struct sockaddr_ll up to sll_pkttype
 _PLACE = 2048  # bytes per frame: what is longer is cut short
-_PLACES, _BLOCK = 1024, 1 << 16
+_PLACES, _AT_MOST = 1024, 8  # places for each interface of a host, and for how many interfaces at most
+_BLOCK = 1 << 16
 
 
 class Capture:
@@ -38,26 +39,32 @@ class Capture:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.frames: list[Captured] = []
         self.lost = 0
+        self._hosts = hosts
         self._rings: list[_Ring] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        # All at once, here and when closing: for each, the kernel waits until no processor is looking at it any more.
-        with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-            opening = [pool.submit(_Ring, host) for host in hosts]
-        self._rings = [one.result() for one in opening if one.exception() is None]
-        if len(self._rings) < len(hosts):
-            self._close()
-            raise next(error for one in opening if (error := one.exception()) is not None)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread.start()  # before there are rings: the first of them fills while the others are being opened
+        # All at once, here and when closing: for each, the kernel waits until no processor is looking at it any more.
+        with ThreadPoolExecutor(max(1, len(self._hosts))) as pool:
+            opening = [pool.submit(self._open, host) for host in self._hosts]
+        failed = next((error for one in opening if (error := one.exception()) is not None), None)
+        if failed is not None:
+            self.__exit__()
+            raise failed
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
-        self._close()
+        self.lost = sum(ring.lost() for ring in self._rings)  # so far: what comes from now on is not asked for
+        with ThreadPoolExecutor(max(1, len(self._rings))) as pool:
+            list(pool.map(_Ring.close, self._rings))
         self.frames.sort(key=lambda one: one.time)
+
+    def _open(self, host: Host) -> None:
+        self._rings.append(_Ring(host))
 
     def _run(self) -> None:
         """Empty the rings long before they are full: the time between two looks is much less than filling one takes."""
@@ -66,12 +73,8 @@ class Capture:
         self._collect()
 
     def _collect(self) -> None:
-        for ring in self._rings:
+        for ring in list(self._rings):
             ring.read(self.frames)
-
-    def _close(self) -> None:
-        with ThreadPoolExecutor(max(1, len(self._rings))) as pool:
-            self.lost += sum(pool.map(_Ring.close, self._rings))
 
 
 class _Ring:
@@ -83,12 +86,12 @@ class _Ring:
         self._names: dict[int, str] = {}
         with netns.inside(host.netns):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._places = _PLACES * min(len(socket.if_nameindex()), _AT_MOST)
         try:
             self._socket.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V2)
-            size = _PLACE * _PLACES
-            netns.set_packet_option(
-                self._socket, _RX_RING, struct.pack("IIII", _BLOCK, size // _BLOCK, _PLACE, _PLACES)
-            )
+            size = _PLACE * self._places
+            ring = struct.pack("IIII", _BLOCK, size // _BLOCK, _PLACE, self._places)
+            netns.set_packet_option(self._socket, _RX_RING, ring)
             self._memory = mmap.mmap(self._socket.fileno(), size)
             netns.hear_everything(self._socket)
         except BaseException:
@@ -98,7 +101,7 @@ class _Ring:
     def read(self, into: list[Captured]) -> None:
         """Take out what is there."""
         memory = self._memory
-        for _ in range(_PLACES):
+        for _ in range(self._places):
             start = self._next * _PLACE
             status, _, length, mac, _, seconds, nanoseconds, tci, tpid, _, _, index, _, kind = _HEADER.unpack_from(
                 memory, start
@@ -107,7 +110,7 @@ class _Ring:
                 return
             frame = memory[start + mac : start + mac + length]
             struct.pack_into("I", memory, start, 0)  # the kernel's again
-            self._next = (self._next + 1) % _PLACES
+            self._next = (self._next + 1) % self._places
             if status & _VLAN_VALID:
                 frame = frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
             name = self._names.get(index) or self._name(index)
@@ -120,9 +123,12 @@ class _Ring:
             self._names |= dict(socket.if_nameindex())
         return self._names.setdefault(index, f"interface {index}")
 
-    def close(self) -> int:
-        """Give it back; the number of frames that found no place."""
-        lost: int = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
+    def lost(self) -> int:
+        """The number of frames that found no place."""
+        dropped: int = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
+        return dropped
+
+    def close(self) -> None:
+        """Give it back."""
         self._memory.close()
         self._socket.close()
-        return lost

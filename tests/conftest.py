@@ -6,6 +6,7 @@ take those that cost nothing, and open their clusters themselves.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ AT_MOST = 90  # seconds: a test that takes longer hangs
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sandboxed: the test runs in a sandbox of its own")
+    # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts too: tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
