@@ -47,6 +47,7 @@ class ServiceTrial(TranslationTrial):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._names_given: set[str] = set()
         self.cluster = self.network(10, self.random.choice([14, 15, 17, 18, 19, 20]))
         self.virtual = self.network(172, 20)  # where Services have their addresses
         self.own_mac, self.gateway = (bytes([2]) + self.random.randbytes(5) for _ in range(2))
@@ -72,9 +73,17 @@ class ServiceTrial(TranslationTrial):
     ) -> Service:
         """A Service of its own, with these endpoints, or so many new ones."""
         found = self.endpoints(endpoints) if isinstance(endpoints, int) else tuple(endpoints)
-        name = f"shop/{self.random.choice(['web', 'cart', 'users', 'stock', 'mail'])}-{self.random.randrange(1000)}"
         own = address or self.address(self.virtual)
-        return Service(name, own, port or self.port(), NAMES[protocol], found, affinity)
+        return Service(self._name(), own, port or self.port(), NAMES[protocol], found, affinity)
+
+    def _name(self) -> str:
+        """The name of a new Service, which no other one has: a cluster has no two of one name, nor of one chain."""
+        while True:
+            number = self.random.randrange(1000)
+            name = f"shop/{self.random.choice(['web', 'cart', 'users', 'stock', 'mail'])}-{number}"
+            if name not in self._names_given:
+                self._names_given.add(name)
+                return name
 
     def proxy(self, services: Iterable[Service], seed: int | None = None) -> Handle:
         """A new proxy of the learner's."""
