@@ -104,6 +104,8 @@ def bad_ipv4(t: PacketsTrial) -> None:
     for place in t.random.sample(range(160), 160):
         broken = bytearray(sound)
         broken[place // 8] ^= 0x80 >> place % 8
+        if checksum(bytes(broken[: (broken[0] & 15) * 4])) == 0:
+            continue  # another IHL, and the payload's first bytes happen to make up for it: nobody could tell
         what = f"a header of which bit {place % 8} of byte {place // 8} was flipped on the way"
         why = "The sum over the whole header, with the checksum in it, must be all ones: checksum(header) is 0."
         t.refuses("parse_ipv4", bytes(broken), what=what, why=why, tell=False)

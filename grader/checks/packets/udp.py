@@ -87,7 +87,10 @@ def bad_udp(t: PacketsTrial) -> None:
             what = f"{count(len(data))} of a datagram whose length is {length}"
             why = "The length counts header and payload: it is 8 at least, and no more than there is."
             t.refuses("parse_udp", data, source, destination, what=what, why=why)
-    for which, ends in (("destination", (source, t.address())), ("source", (t.address(), destination))):
+    for which, ends in (
+        ("destination", (source, _other(t, destination))),
+        ("source", (_other(t, source), destination)),
+    ):
         what = f"a datagram with another {which} address than the one it was sent with"
         t.refuses("parse_udp", sound, *ends, what=what, why=_PSEUDO)
     for place in t.random.sample([*range(32), *range(64, len(sound) * 8)], 60):
@@ -99,6 +102,14 @@ def bad_udp(t: PacketsTrial) -> None:
         )
         t.refuses("parse_udp", bytes(broken), source, destination, what=what, why=why, tell=False)
     t.transcript.say("parse_udp: 60 of the datagram's bits flipped, one at a time, so None")
+
+
+def _other(t: PacketsTrial, address: IPv4Address) -> IPv4Address:
+    """Another address, which a checksum can tell from this one."""
+    while True:
+        found = t.address()
+        if checksum(found.packed) != checksum(address.packed):
+            return found
 
 
 @STEP.check(

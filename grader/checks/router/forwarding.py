@@ -9,7 +9,7 @@ from grader.checks.router.datagram import DONT_FRAGMENT, MORE_FRAGMENTS, datagra
 from grader.checks.router.expect import Station
 from grader.checks.router.trial import RouterTrial
 from podpath.configuration import Route
-from podpath.packets import BROADCAST, ETH_IPV4, ETH_IPV6, ETH_VLAN, ICMP, TCP, UDP, ethernet, icmp_echo
+from podpath.packets import BROADCAST, ETH_IPV4, ETH_IPV6, ETH_VLAN, ICMP, TCP, UDP, checksum, ethernet, icmp_echo
 
 STEP = Step("Step 3: forward")
 EVERYTHING = IPv4Network("0.0.0.0/0")
@@ -170,19 +170,29 @@ def _broken(t: RouterTrial, a: Station, b: Station) -> list[tuple[str, bytes]]:
         ("a packet of which half is missing", good[: len(good) // 2]),
     ]
     found += [(f"a header of which {size} bytes have arrived", good[:size]) for size in (19, 12, 1, 0)]
-    bit = t.random.randrange(8)
-    for at in (1, 4, 10, 11, 12, 19, t.random.randrange(20)):
-        flipped = good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :]
-        found.append((f"a packet with a wrong header checksum (a bit of byte {at} is flipped)", flipped))
-    at = 20 + t.random.randrange(8)
-    found.append(
-        (
-            "a packet with a wrong header checksum (a bit of its options is flipped)",
-            long[:at] + bytes([long[at] ^ 1 << bit]) + long[at + 1 :],
-        )
-    )
-    found.append(("a packet with a wrong header checksum (it is zero)", good[:10] + b"\0\0" + good[12:]))
+    found += _wrongly_summed(t, good, long)
     return [(what, data) for what, data in found if data[8:9] != b"\0"]
+
+
+def _wrongly_summed(t: RouterTrial, good: bytes, long: bytes) -> list[tuple[str, bytes]]:
+    """Packets whose header does not sum up, made of one without options and of one with 8 bytes of them."""
+    bit, option = t.random.randrange(8), 20 + t.random.randrange(8)
+    found = [
+        (f"a bit of byte {at} is flipped", _flipped(good, at, bit))
+        for at in (1, 4, 10, 11, 12, 19, t.random.randrange(20))
+    ]
+    found.append(("a bit of its options is flipped", _flipped(long, option, bit)))
+    found.append(("it is zero", good[:10] + b"\0\0" + good[12:]))
+    # By chance, one in some 65,536 is right all the same: zero is its sum, or a longer header sums up as well.
+    return [
+        (f"a packet with a wrong header checksum ({what})", data)
+        for what, data in found
+        if checksum(data[: (data[0] & 15) * 4])
+    ]
+
+
+def _flipped(data: bytes, at: int, bit: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
 
 
 def _short_header(good: bytes, words: int) -> bytes:

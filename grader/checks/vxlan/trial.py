@@ -69,7 +69,8 @@ class VxlanTrial(Trial):
 
     def tunnel(self, frame: bytes, source: IPv4Address, **extra: object) -> Tunnel:
         """What a node sends us, carrying a frame."""
-        sport = self.random.randrange(1024, 65536)
+        sport = self.random.randrange(1024, 65535)
+        sport += sport >= self.port  # any other one: swapped, the two must differ
         plain = Tunnel(self.vni, source, self.address, self.port, frame, sport, ident=self.random.randrange(65536))
         return plain.but(udp_checksum=self.random.choice([None, "right"]), **extra)
 
