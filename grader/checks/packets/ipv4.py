@@ -69,7 +69,7 @@ def _payload_habit(packet: bytes, payload: bytes) -> Habit:
     def habit(got: bytes) -> str:
         if size > 20 and got and got in (packet[20:total], packet[20:]):
             return f"This header is {size} bytes (IHL {size // 4}). The payload starts at IHL * 4, you read it at 20."
-        if len(got) > len(payload) and got == packet[size:]:
+        if len(got) > len(payload) and packet[size:].startswith(got):
             return (
                 f"The IP header says {total} bytes, and {len(packet)} were there: the rest is Ethernet padding. Cut at the "
                 "total length."
@@ -165,8 +165,9 @@ def _summing_up(packet: bytes, covered: int) -> bytes:
     "RT-30",
 )
 def build_ipv4(t: PacketsTrial) -> None:
-    for options, length in ((0, 0), (0, 13), (0, 300), (4, 20), (40, 7)):
-        header, payload = t.ipv4(options=options), t.payload(length)
+    sizes, all_flags = ((0, 0), (0, 13), (0, 300), (4, 20), (40, 7)), t.random.sample((0, 1, 2, 0, 2), 5)
+    for (options, length), flags in zip(sizes, all_flags, strict=True):
+        header, payload = dataclasses.replace(t.ipv4(options=options), flags=flags), t.payload(length)
         t.builds(
             "build_ipv4",
             header,

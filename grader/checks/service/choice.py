@@ -15,7 +15,7 @@ from podpath.shares import bounds
 
 STEP = Step("Step 2: which endpoint")
 
-DRAWS = 600
+DRAWS = 2000  # enough to tell 1/3, 2/9 and 4/9 from three times 1/3
 _RARE = 1e-9  # the probability of being outside
 _MARGIN = 3.0  # seconds
 
@@ -35,13 +35,15 @@ def even(t: ServiceTrial) -> None:
     other = t.service(UDP, 2)
     ends, seed = service.endpoints, t.random.getrandbits(32)
     proxy = t.proxy([other, service], seed)
-    packets = [_client(t, service, t.random.randrange(1024, 65536)) for _ in range(DRAWS)]
+    clients = [t.pod() for _ in range(DRAWS)]
+    packets = [_client(t, service, client, t.random.randrange(1024, 65536)) for client in clients]
     drawn = t.draws(proxy, packets, ends)
     _shares(drawn, ends, "")
     _order(drawn, len(ends))
     t.transcript.note("now all from client ports that leave the same remainder, whatever they are divided by")
     step = 60 * t.random.randrange(1, 17)
-    _shares(t.draws(proxy, [_client(t, service, 1024 + step * (n % 60)) for n in range(DRAWS)], ends), ends, _BY_PORT)
+    alike = [_client(t, service, client, 1024 + step * (n % 60)) for n, client in enumerate(clients)]
+    _shares(t.draws(proxy, alike, ends), ends, _BY_PORT)
     t.transcript.note("the first packets again, and another seed")
     again = t.draws(t.proxy([other, service], seed ^ 1), packets, ends)
     _independent(drawn, again, len(ends))
@@ -55,8 +57,8 @@ def even(t: ServiceTrial) -> None:
 _BY_PORT = " These clients' ports are all alike in their last digits. Do you compute the endpoint from the port?"
 
 
-def _client(t: ServiceTrial, service: Service, sport: int) -> Datagram:
-    return t.first(service, t.pod(), sport=sport, payload=b"")
+def _client(t: ServiceTrial, service: Service, client: IPv4Address, sport: int) -> Datagram:
+    return t.first(service, client, sport=sport, payload=b"")
 
 
 def _shares(drawn: Sequence[int], ends: Sequence[Endpoint], why: str) -> None:

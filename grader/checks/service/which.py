@@ -99,7 +99,8 @@ def _broken(t: ServiceTrial, proxy: Handle, services: list[Service]) -> None:
             options = t.random.choice([b"", t.random.randbytes(8)])
             cut = header(t.own, packet.destination, packet.protocol, length, ident=9, ttl=9, options=options) + body
             why = f"Of its header of {least} bytes only {length} are there: drop it, or let it pass. It was {{got}}."
-            t.harmless(proxy, POD, t.outward(cut, bytes(t.random.choice([0, 26]))), why)
+            for padding in (0, 26):
+                t.harmless(proxy, POD, t.outward(cut, bytes(padding)), why)
         zero = replace(packet, sport=0)
         t.harmless(proxy, POD, t.outward(zero.packet()), "There is no port 0: drop it, or let it pass. It was {got}.")
     for service in services:
@@ -131,6 +132,7 @@ def connect(t: ServiceTrial) -> None:
     talks = []
     for service in t.random.sample(services * 2, 10):
         talks.append(t.opens(proxy, t.first(service), service.endpoints))
+        t.goes(proxy, talks[-1], flags=SYN, payload=talks[-1].asked.payload)  # again: no answer has come yet
         t.comes(proxy, talks[-1], flags=SYN | 16)
     shared = t.port()
     for service in t.random.sample(services, 5):  # one port for all of them
