@@ -69,13 +69,13 @@ def _payload_habit(packet: bytes, payload: bytes) -> Habit:
     def habit(got: bytes) -> str:
         if size > 20 and got and got in (packet[20:total], packet[20:]):
             return f"This header is {size} bytes (IHL {size // 4}). The payload starts at IHL * 4, you read it at 20."
+        if got == packet[size : size + total] != packet[size:]:
+            return f"The total length, {total}, counts the header as well: the payload ends there, not {size} bytes later."
         if len(got) > len(payload) and packet[size:].startswith(got):
             return (
                 f"The IP header says {total} bytes, and {len(packet)} were there: the rest is Ethernet padding. Cut at the "
                 "total length."
             )
-        if got == packet[size : size + total]:
-            return f"The total length, {total}, counts the header as well: the payload ends there, not {size} bytes later."
         return ""
 
     return habit
